@@ -1,0 +1,134 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The module graph, lowest first. Arrows point up this file only: a module may
+// need what stands above it, never what stands below.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+func module(
+    _ name: String, needs: [Target.Dependency] = [], path: String? = nil,
+    resources: [Resource] = []
+) -> Target {
+    .target(
+        name: name, dependencies: needs, path: path, resources: resources, swiftSettings: strict)
+}
+
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+func tests(_ module: String, needs: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(module)Tests",
+        dependencies: [.byName(name: module)] + needs,
+        swiftSettings: strict)
+}
+
+let nio: [Target.Dependency] = [
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOSSL", package: "swift-nio-ssl"),
+]
+let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "mefs",
+    products: [
+        .executable(name: "mefs", targets: ["mefs"]),
+        .executable(name: "mount.mefs", targets: ["MountMain"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // Libraries of the system.
+        system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
+        system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
+        system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
+        system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+        system("CFuse", pkgConfig: "fuse3", apt: "libfuse3-dev"),
+
+        // Pure: no I/O, clock or randomness of their own.
+        module("Primitives"),
+        module("Wire", needs: ["Primitives"]),
+        module("Erasure", needs: ["Primitives", "CISAL"]),
+        .target(name: "CSealing", dependencies: ["COpenSSL"]),
+        module(
+            "Sealing", needs: ["Primitives", "Wire", "CSealing", "CZstd", "CXXHash"],
+            resources: [.embedInCode("english.txt")]),
+        module("Placement", needs: ["Primitives", "Sealing"]),
+
+        // Effects.
+        .target(name: "CLinux"),
+        module("Disk", needs: ["Primitives", "CLinux"]),
+        module("SQLite", needs: ["CSQLite"]),
+        module("Metadata", needs: ["Primitives", "Wire", "Disk", "SQLite"]),
+        module("Cache", needs: ["Primitives", "Disk"]),
+        module("Transport", needs: ["Primitives", "Wire", "Sealing", log] + nio),
+        module("Network", needs: ["Primitives", "Wire", "Sealing", "Transport"]),
+        module(
+            "Volume",
+            needs: [
+                "Primitives", "Wire", "Erasure", "Sealing", "Placement", "Disk", "Metadata",
+                "Cache", "Transport", "Network", log,
+            ]),
+        module(
+            "Node",
+            needs: [
+                "Primitives", "Wire", "Sealing", "Disk", "SQLite", "Transport", "Network", log,
+            ]),
+        module("Control", needs: ["Primitives", "Disk", "CLinux"]),
+        module(
+            "Home",
+            needs: [
+                "Primitives", "Sealing", "Disk", "Network", "Transport", "Volume", log,
+            ]),
+
+        // The kernel's side.
+        .target(name: "CFuseShim", dependencies: ["CFuse"], cSettings: [.define("_GNU_SOURCE")]),
+        module("FUSE", needs: ["Primitives", "CFuse", "CFuseShim"]),
+        module(
+            "Mount",
+            needs: [
+                "Primitives", "Disk", "FUSE", "Volume", "Control", "Home", "CLinux", log,
+            ],
+            path: "Mount/Driver"),
+
+        // Front doors.
+        .executableTarget(
+            name: "MountMain", dependencies: ["Mount"], path: "Mount/Main", swiftSettings: strict),
+        .executableTarget(
+            name: "mefs",
+            dependencies: [
+                "Primitives", "Wire", "Sealing", "Disk", "Network", "Transport", "Node", "Volume",
+                "Control", "Home", log, arguments,
+            ],
+            path: "Sources/CLI", swiftSettings: strict),
+
+        tests("Primitives"),
+        tests("Wire"),
+        tests("Erasure"),
+        tests("Sealing"),
+        tests("Placement"),
+        tests("Disk"),
+        tests("Metadata"),
+        tests("Cache"),
+        tests("Transport"),
+        tests("Node", needs: ["Network"]),
+        tests("Volume", needs: ["Node", "Network"]),
+        .testTarget(name: "MountTests", dependencies: ["Control"], swiftSettings: strict),
+        .testTarget(name: "TidyTests", swiftSettings: strict),
+    ]
+)

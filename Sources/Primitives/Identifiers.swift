@@ -1,0 +1,168 @@
+/// An inode's number in one volume. Never reused; the root directory is 1.
+package struct InodeNumber: RawRepresentable, Hashable, Comparable, Sendable {
+    package let rawValue: UInt64
+
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The root directory (as `FUSE_ROOT_ID`).
+    package static let root = InodeNumber(1)
+
+    package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
+}
+
+/// The index of a block in its file, from 0.
+package struct BlockIndex: RawRepresentable, Hashable, Comparable, Sendable {
+    package let rawValue: UInt64
+
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+    /// The block that holds the byte at `offset` of the file.
+    package init(containing offset: UInt64) {
+        rawValue = offset / UInt64(Geometry.blockBytes)
+    }
+
+    /// The file offset of the block's first byte.
+    package var offset: UInt64 { rawValue * UInt64(Geometry.blockBytes) }
+
+    package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
+}
+
+/// Sixteen opaque bytes, the shape of the ids below.
+package struct Bytes16: Hashable, Sendable {
+    private let high: UInt64
+    private let low: UInt64
+
+    /// Takes exactly 16 bytes, or nothing.
+    package init?(_ bytes: some Collection<UInt8>) {
+        guard bytes.count == 16 else { return nil }
+        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    package var bytes: [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
+            for index in 0..<8 {
+                buffer[index] = UInt8(truncatingIfNeeded: high >> (56 - 8 * UInt64(index)))
+                buffer[8 + index] = UInt8(truncatingIfNeeded: low >> (56 - 8 * UInt64(index)))
+            }
+            count = 16
+        }
+    }
+}
+
+/// Thirty-two opaque bytes: a SHA-256 digest, a key's hash, a public key.
+package struct Bytes32: Hashable, Sendable {
+    private let high: Bytes16
+    private let low: Bytes16
+
+    /// Takes exactly 32 bytes, or nothing.
+    package init?(_ bytes: some Collection<UInt8>) {
+        guard
+            bytes.count == 32, let high = Bytes16(bytes.prefix(16)),
+            let low = Bytes16(bytes.suffix(16))
+        else { return nil }
+        self.high = high
+        self.low = low
+    }
+
+    package var bytes: [UInt8] { high.bytes + low.bytes }
+}
+
+/// An id made of a fixed number of opaque bytes, written in hexadecimal.
+package protocol OpaqueID: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// How many bytes an id has.
+    static var byteCount: Int { get }
+
+    /// Takes exactly `byteCount` bytes, or nothing.
+    init?(bytes: some Collection<UInt8>)
+
+    var bytes: [UInt8] { get }
+}
+
+extension OpaqueID {
+    /// Parses the hexadecimal form.
+    package init?(hex: String) {
+        guard let bytes = Hex.decode(hex) else { return nil }
+        self.init(bytes: bytes)
+    }
+
+    package var hex: String { Hex.encode(bytes) }
+
+    package var description: String { hex }
+
+    /// The first 8 hexadecimal digits, for people.
+    package var short: String { String(hex.prefix(8)) }
+
+    package static func < (lhs: Self, rhs: Self) -> Bool {
+        lhs.bytes.lexicographicallyPrecedes(rhs.bytes)
+    }
+}
+
+/// A node's id: SHA-256 of its raw Ed25519 public key.
+package struct NodeID: OpaqueID {
+    package static let byteCount = 32
+    private let value: Bytes32
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = Bytes32(bytes) else { return nil }
+        self.value = value
+    }
+
+    package var bytes: [UInt8] { value.bytes }
+}
+
+/// A volume's id: 16 random bytes, chosen at its creation.
+package struct VolumeID: OpaqueID {
+    package static let byteCount = 16
+    private let value: Bytes16
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = Bytes16(bytes) else { return nil }
+        self.value = value
+    }
+
+    package var bytes: [UInt8] { value.bytes }
+}
+
+/// A stripe's id: 16 random bytes. Only its owner ever sees it.
+package struct StripeID: OpaqueID {
+    package static let byteCount = 16
+    private let value: Bytes16
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = Bytes16(bytes) else { return nil }
+        self.value = value
+    }
+
+    package var bytes: [UInt8] { value.bytes }
+}
+
+/// A shard's id: 16 random bytes, telling a provider nothing about stripe, index or volume.
+package struct ShardID: OpaqueID {
+    package static let byteCount = 16
+    private let value: Bytes16
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = Bytes16(bytes) else { return nil }
+        self.value = value
+    }
+
+    package var bytes: [UInt8] { value.bytes }
+}
+
+/// A SHA-256 digest.
+package struct Digest: OpaqueID {
+    package static let byteCount = 32
+    private let value: Bytes32
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = Bytes32(bytes) else { return nil }
+        self.value = value
+    }
+
+    package var bytes: [UInt8] { value.bytes }
+}
