@@ -1,0 +1,90 @@
+#define _GNU_SOURCE
+#include "clinux.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+const int32_t clinux_O_DIRECT = O_DIRECT;
+const int32_t clinux_O_TMPFILE = O_TMPFILE;
+const int32_t clinux_O_PATH = O_PATH;
+
+int32_t clinux_allocate(int32_t fd, int64_t offset, int64_t length, bool keep_size) {
+    return fallocate(fd, keep_size ? FALLOC_FL_KEEP_SIZE : 0, offset, length);
+}
+
+int32_t clinux_punch_hole(int32_t fd, int64_t offset, int64_t length) {
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
+}
+
+int32_t clinux_zero_range(int32_t fd, int64_t offset, int64_t length, bool keep_size) {
+    int mode = FALLOC_FL_ZERO_RANGE | (keep_size ? FALLOC_FL_KEEP_SIZE : 0);
+    return fallocate(fd, mode, offset, length);
+}
+
+int64_t clinux_seek_data(int32_t fd, int64_t offset) { return lseek(fd, offset, SEEK_DATA); }
+
+int64_t clinux_seek_hole(int32_t fd, int64_t offset) { return lseek(fd, offset, SEEK_HOLE); }
+
+int64_t clinux_copy_range(
+    int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, size_t length) {
+    off64_t read_at = from_offset;
+    off64_t write_at = to_offset;
+    return copy_file_range(from, &read_at, to, &write_at, length, 0);
+}
+
+int32_t clinux_rename_no_replace(const char *from, const char *to) {
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
+
+int32_t clinux_rename_exchange(const char *first, const char *second) {
+    return renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE);
+}
+
+int32_t clinux_sync_filesystem(int32_t fd) { return syncfs(fd); }
+
+int64_t clinux_get_xattr(const char *path, const char *name, void *value, size_t size) {
+    return getxattr(path, name, value, size);
+}
+
+int32_t clinux_set_xattr(const char *path, const char *name, const void *value, size_t size) {
+    return setxattr(path, name, value, size, 0);
+}
+
+int32_t clinux_forget_cached(int32_t fd, int64_t offset, int64_t length) {
+    return posix_fadvise(fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
+int32_t clinux_pipe(int32_t ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int32_t clinux_thread_id(void) { return gettid(); }
+
+void clinux_name_thread(const char *name) {
+    char kept[16];
+    snprintf(kept, sizeof kept, "%s", name);
+    pthread_setname_np(pthread_self(), kept);
+}
+
+int32_t clinux_set_parent_death_signal(int32_t signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes) {
+    return ioctl(fd, BLKGETSIZE64, bytes);
+}
+
+int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int32_t result = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    if (result == 0) {
+        *pid = peer.pid;
+        *uid = peer.uid;
+    }
+    return result;
+}

@@ -1,0 +1,60 @@
+// System calls and constants of Linux that Swift's Glibc module does not show, because they need
+// _GNU_SOURCE or a header outside that module. Thin wrappers only: each returns what the call
+// returns and leaves errno as the call does.
+
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// Flags of open(2).
+extern const int32_t clinux_O_DIRECT;
+extern const int32_t clinux_O_TMPFILE;
+extern const int32_t clinux_O_PATH;
+
+// fallocate(2). Ranges are bytes.
+int32_t clinux_allocate(int32_t fd, int64_t offset, int64_t length, bool keep_size);
+int32_t clinux_punch_hole(int32_t fd, int64_t offset, int64_t length);
+int32_t clinux_zero_range(int32_t fd, int64_t offset, int64_t length, bool keep_size);
+
+// lseek(2) with SEEK_DATA and SEEK_HOLE; ENXIO past the last data or the end.
+int64_t clinux_seek_data(int32_t fd, int64_t offset);
+int64_t clinux_seek_hole(int32_t fd, int64_t offset);
+
+// copy_file_range(2); bytes copied, 0 at the end of the source.
+int64_t clinux_copy_range(
+    int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, size_t length);
+
+// renameat2(2) with AT_FDCWD.
+int32_t clinux_rename_no_replace(const char *from, const char *to);
+int32_t clinux_rename_exchange(const char *first, const char *second);
+
+// Writes back all of the filesystem that holds fd: syncfs(2).
+int32_t clinux_sync_filesystem(int32_t fd);
+
+// getxattr(2), setxattr(2).
+int64_t clinux_get_xattr(const char *path, const char *name, void *value, size_t size);
+int32_t clinux_set_xattr(const char *path, const char *name, const void *value, size_t size);
+
+// Hands a page-cache range back: posix_fadvise(2) with POSIX_FADV_DONTNEED.
+int32_t clinux_forget_cached(int32_t fd, int64_t offset, int64_t length);
+
+// pipe2(2) with O_CLOEXEC; ends[0] is read, ends[1] written.
+int32_t clinux_pipe(int32_t ends[2]);
+
+// The calling thread: its kernel id, and its name (at most 15 bytes are kept).
+int32_t clinux_thread_id(void);
+void clinux_name_thread(const char *name);
+
+// prctl(2) PR_SET_PDEATHSIG: the signal this process gets when its parent thread dies.
+int32_t clinux_set_parent_death_signal(int32_t signal);
+
+// ioctl(2) BLKGETSIZE64: bytes of a block device.
+int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes);
+
+// The process at the other end of a unix socket (SO_PEERCRED).
+int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid);
+
+#endif

@@ -1,0 +1,98 @@
+import Glibc
+
+/// Directories of the local disk.
+package enum Directory {
+    /// Makes `path` and the missing directories above it; one that is there stays as it is.
+    ///
+    /// Durable, if `durably`: each new directory's parent is synced.
+    package static func make(
+        _ path: String,
+        permissions: UInt32 = 0o700,
+        durably: Bool = true
+    ) throws(DiskError) {
+        if isDirectory(path) { return }
+        let parent = parent(of: path)
+        if parent != path { try make(parent, permissions: permissions, durably: durably) }
+        do {
+            try systemCall("make directory", path) { mkdir(path, permissions) }
+        } catch {
+            // Another thread or process made it meanwhile.
+            guard error.isExists, isDirectory(path) else { throw error }
+        }
+        if durably { try sync(parent) }
+    }
+
+    package static func isDirectory(_ path: String) -> Bool {
+        var result = stat()
+        return stat(path, &result) == 0 && result.st_mode & S_IFMT == S_IFDIR
+    }
+
+    /// Names in the directory, sorted, without "." and ".."; names that are not UTF-8 are left
+    /// out, since we make none.
+    package static func list(_ path: String) throws(DiskError) -> [String] {
+        guard let stream = opendir(path) else { throw DiskError("list", path, errno: errno) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(stream) else {
+                let code = errno
+                if code != 0 { throw DiskError("list", path, errno: code) }
+                return names.sorted()
+            }
+            if let name = name(of: entry), name != ".", name != ".." { names.append(name) }
+        }
+    }
+
+    private static func name(of entry: UnsafeMutablePointer<dirent>) -> String? {
+        withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+            String(validating: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+    }
+
+    /// Makes what was created, renamed or removed in the directory durable: `man 2 fsync`.
+    package static func sync(_ path: String) throws(DiskError) {
+        try Descriptor(opening: path, .readOnly, .directory).sync()
+    }
+
+    /// Removes `path` and everything below it, never following a symbolic link.
+    ///
+    /// Nothing happens if it is missing. Not durable before the parent is synced.
+    package static func remove(tree path: String) throws(DiskError) {
+        do {
+            try removeEntry(path)
+        } catch {
+            if !error.isNotFound { throw error }
+        }
+    }
+
+    private static func removeEntry(_ path: String) throws(DiskError) {
+        var result = stat()
+        try systemCall("remove", path) { lstat(path, &result) }
+        guard result.st_mode & S_IFMT == S_IFDIR else {
+            try systemCall("remove", path) { unlink(path) }
+            return
+        }
+        for name in try list(path) { try removeEntry(path + "/" + name) }
+        try systemCall("remove directory", path) { rmdir(path) }
+    }
+
+    /// The directory that holds `path`'s last part: "/a" of "/a/b", "." of "b".
+    package static func parent(of path: String) -> String {
+        var bytes = path.utf8[...]
+        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+        guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        var parent = bytes[..<slash]
+        while parent.last == UInt8(ascii: "/") { parent.removeLast() }
+        return parent.isEmpty ? "/" : String(Substring(parent))
+    }
+
+    /// The absolute path without symbolic links; the last part must exist.
+    package static func resolve(_ path: String) throws(DiskError) -> String {
+        guard let resolved = realpath(path, nil) else {
+            throw DiskError("resolve", path, errno: errno)
+        }
+        defer { free(resolved) }
+        return String(cString: resolved)
+    }
+}

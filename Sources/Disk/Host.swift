@@ -1,0 +1,38 @@
+import Glibc
+
+/// What the machine we run on tells of itself.
+package enum Host {
+    /// Random id of the running kernel's boot; another one after every reboot or power cut.
+    package static func bootID() throws(DiskError) -> String {
+        let bytes = try WholeFile.read("/proc/sys/kernel/random/boot_id", limit: 256)
+        return String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
+    }
+
+    /// Bytes an ordinary user may still write on the filesystem that holds `path`.
+    package static func freeBytes(_ path: String) throws(DiskError) -> UInt64 {
+        let space = try filesystem(path)
+        return UInt64(space.f_bavail) &* UInt64(space.f_frsize)
+    }
+
+    /// Bytes the filesystem that holds `path` has in all.
+    package static func totalBytes(_ path: String) throws(DiskError) -> UInt64 {
+        let space = try filesystem(path)
+        return UInt64(space.f_blocks) &* UInt64(space.f_frsize)
+    }
+
+    private static func filesystem(_ path: String) throws(DiskError) -> statvfs {
+        var result = statvfs()
+        try systemCall("measure the filesystem of", path) { statvfs(path, &result) }
+        return result
+    }
+
+    /// Path of the program file that runs.
+    package static func executablePath() throws(DiskError) -> String {
+        try Directory.resolve("/proc/self/exe")
+    }
+
+    /// Processors this process may use, at least 1.
+    package static func processorCount() -> Int {
+        max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    }
+}

@@ -1,0 +1,92 @@
+import Glibc
+
+/// Files small enough to be read and replaced whole: settings, keys, state.
+package enum WholeFile {
+    /// Reads all of `path`.
+    ///
+    /// - Throws: EFBIG if it holds more than `limit` bytes, before they are read.
+    package static func read(_ path: String, limit: Int = 16 << 20) throws(DiskError) -> [UInt8] {
+        let file = try Descriptor(opening: path)
+        // One byte more than allowed, since a file of /proc tells no size.
+        let bytes = try file.read(at: 0, count: try capacity(of: file, limit: limit) + 1)
+        guard bytes.count <= limit else { throw DiskError("read", path, errno: EFBIG) }
+        return bytes
+    }
+
+    private static func capacity(of file: Descriptor, limit: Int) throws(DiskError) -> Int {
+        let size = try file.size()
+        guard size <= UInt64(limit) else { throw DiskError("read", file.path, errno: EFBIG) }
+        return size == 0 ? limit : Int(size)
+    }
+
+    /// Makes `path` hold exactly `bytes`, durably, so that a crash at any instant leaves the old
+    /// contents or the new, whole.
+    ///
+    /// Written beside it, synced, renamed over it, and the directory synced. Two writers of one
+    /// path at the same time must exclude each other.
+    package static func replace(
+        _ path: String,
+        with bytes: [UInt8],
+        permissions: UInt32 = 0o644
+    ) throws(DiskError) {
+        let temporary = path + ".new"
+        do {
+            try write(bytes, to: temporary, permissions)
+            try systemCall("replace", path) { rename(temporary, path) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        try Directory.sync(Directory.parent(of: path))
+    }
+
+    private static func write(
+        _ bytes: [UInt8],
+        to path: String,
+        _ permissions: UInt32
+    ) throws(DiskError) {
+        // Left by a crash, perhaps with other permissions: those of an existing file would stay.
+        unlink(path)
+        let file = try Descriptor(
+            opening: path,
+            .writeOnly,
+            [.create, .exclusive],
+            permissions: permissions
+        )
+        try file.write(at: 0, bytes)
+        try file.sync()
+    }
+
+    /// Makes `path` with `bytes`, durably.
+    ///
+    /// - Throws: EEXIST if something is there; the file at `path` is whole or absent.
+    package static func create(
+        _ path: String,
+        with bytes: [UInt8],
+        permissions: UInt32 = 0o644
+    ) throws(DiskError) {
+        let temporary = path + ".new"
+        do {
+            try write(bytes, to: temporary, permissions)
+            // link(2) fails where something is, as rename(2) does not.
+            try systemCall("create", path) { link(temporary, path) }
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+        unlink(temporary)
+        try Directory.sync(Directory.parent(of: path))
+    }
+
+    /// Removes `path` if it is there; not durable before its directory is synced.
+    package static func remove(_ path: String) throws(DiskError) {
+        do {
+            try systemCall("remove", path) { unlink(path) }
+        } catch {
+            if !error.isNotFound { throw error }
+        }
+    }
+
+    /// Whether anything is there, symbolic links followed.
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+}
