@@ -1,0 +1,71 @@
+// The cryptography of MEFS over OpenSSL 3: what would cost an allocation or a
+// fetch per call if Swift spoke EVP itself. Every function returns 1 on success
+// and 0 on failure, and reads and writes the caller's buffers only.
+#ifndef CSEALING_H
+#define CSEALING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CSEALING_KEY_BYTES 32
+#define CSEALING_NONCE_BYTES 12
+#define CSEALING_TAG_BYTES 16
+#define CSEALING_DIGEST_BYTES 32
+#define CSEALING_SIGNATURE_BYTES 64
+
+// AES-256-GCM. A context belongs to one thread at a time; it keeps the last key
+// of each direction, so that the segments of a block share one key schedule.
+typedef struct csealing_gcm csealing_gcm;
+
+csealing_gcm *csealing_gcm_new(void);
+void csealing_gcm_free(csealing_gcm *gcm);
+
+// Encrypts `count` bytes; `sealed` may be `plain`.
+int csealing_gcm_seal(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonce,
+                      const uint8_t *associated, size_t associated_count,
+                      const uint8_t *plain, size_t count, uint8_t *sealed, uint8_t *tag);
+
+// Decrypts `count` bytes; `plain` may be `sealed`. If the tag does not match,
+// `plain` is cleared.
+int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonce,
+                      const uint8_t *associated, size_t associated_count,
+                      const uint8_t *sealed, size_t count, const uint8_t *tag, uint8_t *plain);
+
+// XORs `bytes` with the AES-256-CTR keystream of `key` from byte `offset` on.
+// The counter block is the big-endian number of the 16-byte block, from 0.
+int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size_t count);
+
+int csealing_sha256(const void *bytes, size_t count, uint8_t *digest);
+
+// Root of the Merkle tree over 1 KiB leaves: leaf = SHA-256(0x00 | bytes), node =
+// SHA-256(0x01 | left | right), an odd last node moves up unchanged. No bytes are
+// one empty leaf.
+int csealing_merkle_root(const uint8_t *bytes, size_t count, uint8_t *root);
+
+// HKDF-SHA256 (RFC 5869), extract and expand. `count` is at most 255 * 32.
+int csealing_hkdf(const uint8_t *key, size_t key_count, const uint8_t *salt, size_t salt_count,
+                  const uint8_t *info, size_t info_count, uint8_t *derived, size_t count);
+
+int csealing_random(uint8_t *bytes, size_t count);
+
+// Ed25519 (RFC 8032); `seed` and `public_key` are 32 bytes, `signature` is 64.
+int csealing_ed25519_public_key(const uint8_t *seed, uint8_t *public_key);
+int csealing_ed25519_sign(const uint8_t *seed, const uint8_t *message, size_t count,
+                          uint8_t *signature);
+int csealing_ed25519_verify(const uint8_t *public_key, const uint8_t *message, size_t count,
+                            const uint8_t *signature);
+
+// A self-signed X.509 v3 certificate, valid 1970 to 9999, and its key as PKCS#8,
+// both DER. `serial` is 16 bytes, the first one's top bit clear. On success
+// `*certificate` and `*private_key` are to be freed by csealing_free.
+int csealing_certificate(const uint8_t *seed, const char *common_name, const uint8_t *serial,
+                         uint8_t **certificate, size_t *certificate_count,
+                         uint8_t **private_key, size_t *private_key_count);
+
+// Clears and frees what csealing_certificate made.
+void csealing_free(uint8_t *bytes, size_t count);
+
+// 1 if all bytes are zero.
+int csealing_is_zero(const void *bytes, size_t count);
+
+#endif

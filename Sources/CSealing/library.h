@@ -1,0 +1,27 @@
+// What OpenSSL looks up by name, looked up once, and the contexts of a thread.
+#ifndef CSEALING_LIBRARY_H
+#define CSEALING_LIBRARY_H
+
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+
+struct csealing_library {
+    EVP_CIPHER *gcm;
+    EVP_CIPHER *ctr;
+    EVP_MD *sha256;
+    EVP_KDF *hkdf;
+};
+
+// Contexts a thread reuses; freed when the thread ends.
+struct csealing_thread {
+    EVP_CIPHER_CTX *ctr;
+    EVP_MD_CTX *digest;
+};
+
+// NULL if OpenSSL lacks an algorithm.
+const struct csealing_library *csealing_library(void);
+
+// NULL if memory is short.
+struct csealing_thread *csealing_thread(void);
+
+#endif
