@@ -34,6 +34,7 @@ func tests(_ module: String, needs: [Target.Dependency] = []) -> Target {
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOTLS", package: "swift-nio"),
     .product(name: "NIOSSL", package: "swift-nio-ssl"),
 ]
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -76,8 +77,8 @@ let package = Package(
         module("SQLite", needs: ["CSQLite"]),
         module("Metadata", needs: ["Primitives", "Wire", "Disk", "SQLite"]),
         module("Cache", needs: ["Primitives", "Disk"]),
-        module("Transport", needs: ["Primitives", "Wire", "Sealing", log] + nio),
-        module("Network", needs: ["Primitives", "Wire", "Sealing", "Transport"]),
+        module("Transport", needs: ["Primitives", "Wire", "Sealing", "Disk", log] + nio),
+        module("Network", needs: ["Primitives", "Wire", "Sealing", "Disk", "Transport", log]),
         module(
             "Volume",
             needs: [
