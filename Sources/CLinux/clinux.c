@@ -5,10 +5,12 @@
 #include <linux/fs.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -63,6 +65,12 @@ int32_t clinux_forget_cached(int32_t fd, int64_t offset, int64_t length) {
 }
 
 int32_t clinux_pipe(int32_t ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int32_t clinux_spawn_close_from(void *actions, int32_t first_fd) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, first_fd);
+}
+
+int32_t clinux_open_process(int32_t pid) { return (int32_t)syscall(SYS_pidfd_open, pid, 0); }
 
 int32_t clinux_thread_id(void) { return gettid(); }
 

@@ -44,6 +44,13 @@ int32_t clinux_forget_cached(int32_t fd, int64_t offset, int64_t length);
 // pipe2(2) with O_CLOEXEC; ends[0] is read, ends[1] written.
 int32_t clinux_pipe(int32_t ends[2]);
 
+// posix_spawn_file_actions_addclosefrom_np(3); actions is a posix_spawn_file_actions_t. The error
+// number itself is returned, 0 on success.
+int32_t clinux_spawn_close_from(void *actions, int32_t first_fd);
+
+// pidfd_open(2): a descriptor that polls as readable once the process has ended.
+int32_t clinux_open_process(int32_t pid);
+
 // The calling thread: its kernel id, and its name (at most 15 bytes are kept).
 int32_t clinux_thread_id(void);
 void clinux_name_thread(const char *name);

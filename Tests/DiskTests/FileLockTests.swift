@@ -1,0 +1,68 @@
+import Disk
+import Glibc
+import Testing
+
+struct FileLockTests {
+    @Test func secondLockNamesTheHolder() throws {
+        try withScratch { directory in
+            let path = directory + "/lock"
+            let lock = try FileLock(path, note: "mounted at /mnt/a")
+            let failure = #expect(throws: FileLock.Failure.self) { try FileLock(path) }
+            guard case .held(let held, let holder) = failure else {
+                Issue.record("not held")
+                return
+            }
+            #expect(held == path)
+            #expect(holder.pid == getpid())
+            #expect(holder.note == "mounted at /mnt/a")
+            #expect(FileLock.holder(of: path) == holder)
+            lock.release()
+        }
+    }
+
+    @Test func releasedLockCanBeTaken() throws {
+        try withScratch { directory in
+            let path = directory + "/lock"
+            let first = try FileLock(path)
+            first.release()
+            first.release()
+            #expect(FileLock.holder(of: path) == nil)
+            _ = try FileLock(path)
+            // Let go by the end of the object's life.
+            _ = try FileLock(path)
+        }
+    }
+
+    @Test func lockDiesWithItsProcess() throws {
+        try withScratch { directory in
+            let path = directory + "/lock"
+            try WholeFile.replace(path, with: [])
+            // Only `flock` itself holds the lock, not the program it runs.
+            let child = try ChildProcess(
+                "/usr/bin/flock",
+                ["-o", path, "/bin/cat"],
+                input: .pipe,
+                output: .null
+            )
+            #expect(eventually { FileLock.holder(of: path) != nil })
+            #expect(throws: FileLock.Failure.self) { try FileLock(path) }
+            child.signal(SIGKILL)
+            #expect(child.wait() == .signalled(SIGKILL))
+            child.closeInput()
+            try FileLock(path).release()
+        }
+    }
+
+    @Test func lockInAMissingDirectoryIsADiskError() throws {
+        let failure = #expect(throws: FileLock.Failure.self) { try FileLock("/no/such/lock") }
+        #expect(failure?.description == "cannot create /no/such/lock: No such file or directory")
+    }
+
+    @Test func noteWithNewlinesStaysOneLine() throws {
+        try withScratch { directory in
+            let lock = try FileLock(directory + "/lock", note: "a\nb")
+            #expect(FileLock.holder(of: lock.path)?.note == "a b")
+            lock.release()
+        }
+    }
+}
