@@ -1,0 +1,136 @@
+package import Primitives
+import Sealing
+package import Transport
+import Synchronization
+import Wire
+
+/// Calls to the keepers of a network: the first that answers is asked, the others stand by.
+package final class KeeperClient: Sendable {
+    /// Time for one answer of a keeper.
+    package static let timeout = Duration.seconds(5)
+
+    package let keepers: [KeeperEndpoint]
+    private let pool: ConnectionPool
+    /// Index of the keeper that answered last.
+    private let preferred = Mutex(0)
+
+    package init(keepers: [KeeperEndpoint], pool: ConnectionPool) {
+        precondition(!keepers.isEmpty)
+        self.keepers = keepers
+        self.pool = pool
+    }
+
+    package func providers() -> Pending<[ProviderRecord]> {
+        call(.listProviders).map { (body) throws(NetworkError) in
+            try Self.decode(ProviderList.self, body).providers
+        }
+    }
+
+    /// Registers a volume, or replaces our own registration of it, with every keeper: keepers do
+    /// not tell each other. Done when all have answered and one has taken it.
+    package func register(_ volume: VolumeRegistration) -> Pending<Void> {
+        everyone(.registerVolume, volume.encoded).map { _ in }
+    }
+
+    /// The registration of one of our volumes, the newest that a keeper has, or `nil`.
+    package func registration(of id: VolumeID) -> Pending<VolumeRegistration?> {
+        registrations().map { volumes in volumes.first { $0.id == id } }
+    }
+
+    /// All registrations of our identity, at whatever keeper.
+    package func registrations() -> Pending<[VolumeRegistration]> {
+        everyone(.listVolumes, []).map { (bodies) throws(NetworkError) in
+            var newest: [VolumeID: VolumeRegistration] = [:]
+            for body in bodies {
+                for volume in try Self.decode(VolumeList.self, body).volumes
+                where volume.isSignatureValid {
+                    if let other = newest[volume.id], other.created >= volume.created { continue }
+                    newest[volume.id] = volume
+                }
+            }
+            return newest.values.sorted { $0.id < $1.id }
+        }
+    }
+
+    /// Tells one keeper that this provider lives.
+    package func beat(_ heartbeat: Heartbeat, to keeper: KeeperEndpoint) -> Pending<Void> {
+        request(.heartbeat, heartbeat.encoded, to: keeper).map { _ in }
+    }
+
+    /// The address of this host as `keeper`'s network sees it; connects if need be.
+    package func localHost(towards keeper: KeeperEndpoint) -> Pending<String> {
+        let host = Pending<String>()
+        pool.withConnection(to: keeper.publicKey.nodeID, at: keeper.address) { outcome in
+            host.fulfil(outcome.map(\.localHost))
+        }
+        return host
+    }
+
+    // MARK: Asking
+
+    /// Asks the preferred keeper, and the others in turn while it cannot be reached.
+    private func call(_ operation: Operation, _ body: [UInt8] = []) -> Pending<[UInt8]> {
+        let result = Pending<[UInt8]>()
+        ask(operation, body, first: preferred.withLock { $0 }, tried: 0, result)
+        return result
+    }
+
+    private func ask(
+        _ operation: Operation, _ body: [UInt8], first: Int, tried: Int, _ result: Pending<[UInt8]>
+    ) {
+        let index = (first + tried) % keepers.count
+        request(operation, body, to: keepers[index]).whenDone { outcome in
+            if case .failure(let error) = outcome, error.isTransient,
+                tried + 1 < self.keepers.count
+            {
+                self.ask(operation, body, first: first, tried: tried + 1, result)
+                return
+            }
+            if case .success = outcome { self.preferred.withLock { $0 = index } }
+            result.fulfil(outcome)
+        }
+    }
+
+    /// Asks all keepers; what those answered that did, or the first failure if none did.
+    private func everyone(_ operation: Operation, _ body: [UInt8]) -> Pending<[[UInt8]]> {
+        let result = Pending<[[UInt8]]>()
+        let answers = keepers.map { request(operation, body, to: $0) }
+        let ended = answers.map { answer -> Pending<Void> in
+            let ended = Pending<Void>()
+            answer.whenDone { _ in ended.fulfil(.success(())) }
+            return ended
+        }
+        Pending.all(ended).whenDone { _ in
+            var bodies: [[UInt8]] = []
+            var failure: NetworkError?
+            for outcome in answers.compactMap(\.outcome) {
+                switch outcome {
+                case .success(let body): bodies.append(body)
+                case .failure(let error): failure = failure ?? error
+                }
+            }
+            if bodies.isEmpty, let failure {
+                result.fulfil(.failure(failure))
+            } else {
+                result.fulfil(.success(bodies))
+            }
+        }
+        return result
+    }
+
+    private func request(
+        _ operation: Operation, _ body: [UInt8], to keeper: KeeperEndpoint
+    ) -> Pending<[UInt8]> {
+        pool.request(
+            operation.rawValue, to: keeper.publicKey.nodeID, at: keeper.address, head: body,
+            timeout: Self.timeout)
+    }
+
+    static func decode<M: Message>(_ type: M.Type, _ body: [UInt8]) throws(NetworkError) -> M {
+        do throws(DecodeError) {
+            return try M(decoding: body)
+        } catch {
+            throw NetworkError(.malformed, "a keeper answered with a malformed \(M.self): \(error)")
+        }
+    }
+}

@@ -1,0 +1,40 @@
+package import Transport
+package import Wire
+
+/// What a provider tells its keepers every few seconds. Who it is, the connection proves.
+package struct Heartbeat: Hashable, Message {
+    /// How often a provider sends it.
+    package static let interval = Duration.seconds(2)
+    /// A provider not heard of for so long is down: two beats may be lost.
+    package static let upFor = Duration.seconds(6)
+
+    /// Where users reach the provider.
+    package let address: NodeAddress
+    /// Failure domain: providers that fail together share it.
+    package let domain: String
+    package let capacityBytes: UInt64
+    package let usedBytes: UInt64
+
+    package init(
+        address: NodeAddress, domain: String, capacityBytes: UInt64, usedBytes: UInt64
+    ) {
+        self.address = address
+        self.domain = domain
+        self.capacityBytes = capacityBytes
+        self.usedBytes = usedBytes
+    }
+
+    package func write(to writer: inout ByteWriter) {
+        writer.address(address)
+        writer.string(domain)
+        writer.integer(capacityBytes)
+        writer.integer(usedBytes)
+    }
+
+    package init(from reader: inout ByteReader) throws(DecodeError) {
+        address = try reader.address()
+        domain = try reader.label("domain", limit: ProviderRecord.domainBytesMax)
+        capacityBytes = try reader.integer()
+        usedBytes = try reader.integer()
+    }
+}

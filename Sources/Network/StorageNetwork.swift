@@ -1,0 +1,31 @@
+package import Primitives
+package import Transport
+
+/// The providers of a network as their user sees them; a simulator may stand in for it.
+///
+/// All methods may be called from any thread of our own at once.
+package protocol StorageNetwork: Sendable {
+    /// The providers known, those that are down too; seldom older than a few seconds while a
+    /// keeper answers. May wait for a keeper, at most `RemoteNetwork.keeperTimeout`.
+    ///
+    /// - Throws: only if no list was ever had.
+    func providers() throws(NetworkError) -> [ProviderRecord]
+
+    /// Stores a shard of 1 KiB...4 MiB, whole leaves, at a provider; done when it is durable there.
+    ///
+    /// Copies `bytes` before it returns. Storing the same shard again succeeds. `root` is the
+    /// shard's Merkle root, which the provider checks.
+    func put(
+        _ shard: ShardID, to provider: NodeID, bytes: UnsafeRawBufferPointer, root: Digest
+    ) -> Pending<Void>
+
+    /// Reads exactly `count` bytes of a shard from `offset` on.
+    ///
+    /// The provider's word alone vouches for them: check them against a tag or a root.
+    func get(
+        _ shard: ShardID, from provider: NodeID, offset: Int, count: Int
+    ) -> Pending<[UInt8]>
+
+    /// Removes shards; those that are not there count as removed.
+    func delete(_ shards: [ShardID], from provider: NodeID) -> Pending<Void>
+}
