@@ -82,6 +82,24 @@ void clinux_name_thread(const char *name) {
 
 int32_t clinux_set_parent_death_signal(int32_t signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
+int32_t clinux_lock_file(int32_t fd) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+int32_t clinux_unlock_file(int32_t fd) {
+    struct flock whole = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+int32_t clinux_is_file_locked(int32_t fd) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_OFD_GETLK, &whole) != 0) {
+        return -1;
+    }
+    return whole.l_type != F_UNLCK;
+}
+
 int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes) {
     return ioctl(fd, BLKGETSIZE64, bytes);
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Synchronization
 
@@ -5,7 +6,10 @@ import Synchronization
 /// this one) until `release`, `deinit` or the death of the process, however it dies.
 ///
 /// The file stays behind: removing it would let two processes lock two files of one name. Its text
-/// tells people who holds the lock; only `flock(2)` decides.
+/// tells people who holds the lock; only the kernel decides.
+///
+/// An open-file-description lock (`man 2 fcntl`, F_OFD_SETLK) and not `flock(2)`, because it can be
+/// asked about without taking it: a look at a free lock must not fail who is just taking it.
 package final class FileLock: Sendable {
     /// Why a lock was not had.
     package enum Failure: Error, CustomStringConvertible {
@@ -44,13 +48,13 @@ package final class FileLock: Sendable {
         self.path = path
         do throws(DiskError) {
             let file = try Descriptor(opening: path, .readWrite, .create)
-            try systemCall("lock", path) { flock(file.fd, LOCK_EX | LOCK_NB) }
+            try systemCall("lock", path) { clinux_lock_file(file.fd) }
             let line = note.split(whereSeparator: \.isNewline).joined(separator: " ")
             try file.truncate(to: 0)
             try file.write(at: 0, Array("\(getpid())\n\(line)\n".utf8))
             self.file = Mutex(file)
         } catch {
-            if error.errno == EWOULDBLOCK {
+            if error.errno == EAGAIN || error.errno == EACCES {
                 throw .held(path: path, by: Self.holder(named: path))
             }
             throw .disk(error)
@@ -64,7 +68,7 @@ package final class FileLock: Sendable {
             return file
         }
         // Closing would do, unless a child process being started holds a copy just now.
-        if let held { flock(held.fd, LOCK_UN) }
+        if let held { _ = clinux_unlock_file(held.fd) }
     }
 
     deinit { release() }
@@ -74,8 +78,7 @@ package final class FileLock: Sendable {
     /// What it says may be over at once.
     package static func holder(of path: String) -> Holder? {
         guard let file = try? Descriptor(opening: path) else { return nil }
-        if flock(file.fd, LOCK_SH | LOCK_NB) == 0 { return nil }
-        return holder(named: path)
+        return clinux_is_file_locked(file.fd) == 1 ? holder(named: path) : nil
     }
 
     private static func holder(named path: String) -> Holder {

@@ -33,23 +33,33 @@ struct FileLockTests {
         }
     }
 
-    @Test func lockDiesWithItsProcess() throws {
+    @Test func lockDiesWithItsProcess() async throws {
+        let path = "/tmp/mefs-test-lock-\(getpid())"
+        defer { unlink(path) }
+        await #expect(processExitsWith: .signal(SIGKILL)) {
+            let path = "/tmp/mefs-test-lock-\(getppid())"
+            let lock = try FileLock(path)
+            #expect(throws: FileLock.Failure.self) { try FileLock(path) }
+            kill(getpid(), SIGKILL)
+            lock.release()
+        }
+        // The child was there, and its lock is gone.
+        #expect(WholeFile.exists(path))
+        #expect(FileLock.holder(of: path) == nil)
+        try FileLock(path).release()
+    }
+
+    @Test func askingNeverFailsWhoTakesTheLock() throws {
         try withScratch { directory in
             let path = directory + "/lock"
             try WholeFile.replace(path, with: [])
-            // Only `flock` itself holds the lock, not the program it runs.
-            let child = try ChildProcess(
-                "/usr/bin/flock",
-                ["-o", path, "/bin/cat"],
-                input: .pipe,
-                output: .null
-            )
-            #expect(eventually { FileLock.holder(of: path) != nil })
-            #expect(throws: FileLock.Failure.self) { try FileLock(path) }
-            child.signal(SIGKILL)
-            #expect(child.wait() == .signalled(SIGKILL))
-            child.closeInput()
-            try FileLock(path).release()
+            let isDone = Condition(false)
+            let asker = try Thread.spawn("asker") {
+                while !isDone.withLock({ $0 }) { _ = FileLock.holder(of: path) }
+            }
+            for _ in 0..<2000 { try FileLock(path).release() }
+            isDone.update { $0 = true }
+            asker.join()
         }
     }
 

@@ -18,16 +18,6 @@ func withTinyDisk(bytes: Int, _ body: (String) throws -> Void) throws {
     try body(directory)
 }
 
-/// Whether `condition` comes true within half a minute; another process is to make it so.
-func eventually(_ condition: () -> Bool) -> Bool {
-    let deadline = Clock.monotonic() + .seconds(30)
-    while Clock.monotonic() < deadline {
-        if condition() { return true }
-        sched_yield()
-    }
-    return false
-}
-
 /// Mounting needs the superuser.
 let isSuperuser = geteuid() == 0
 

@@ -58,6 +58,13 @@ void clinux_name_thread(const char *name);
 // prctl(2) PR_SET_PDEATHSIG: the signal this process gets when its parent thread dies.
 int32_t clinux_set_parent_death_signal(int32_t signal);
 
+// fcntl(2) with F_OFD_SETLK and F_OFD_GETLK: an exclusive lock of the whole file that belongs to
+// the open file. Locking answers 0, or -1 with EAGAIN if another has it; asking answers 1 if
+// another has it, 0 if nobody has, and -1.
+int32_t clinux_lock_file(int32_t fd);
+int32_t clinux_unlock_file(int32_t fd);
+int32_t clinux_is_file_locked(int32_t fd);
+
 // ioctl(2) BLKGETSIZE64: bytes of a block device.
 int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes);
 
