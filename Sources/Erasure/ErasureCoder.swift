@@ -30,7 +30,10 @@ package struct ErasureCoder: Sendable {
         gf_gen_cauchy1_matrix(&matrix, Int32(code.n), Int32(code.k))
         self.matrix = matrix
         parityTables = Self.tables(
-            rows: Array(matrix[(code.k * code.k)...]), count: code.m, k: code.k)
+            rows: Array(matrix[(code.k * code.k)...]),
+            count: code.m,
+            k: code.k
+        )
     }
 
     /// Computes parity: of n buffers of equal length the first k are read, the last m written.
@@ -38,8 +41,10 @@ package struct ErasureCoder: Sendable {
         precondition(shards.count == code.n, "one buffer per shard")
         precondition(shards.allSatisfy { $0.count == shards[0].count }, "shards of one length")
         multiply(
-            parityTables, sources: shards[..<code.k].map { UnsafeRawBufferPointer($0) },
-            targets: Array(shards[code.k...]))
+            parityTables,
+            sources: shards[..<code.k].map { UnsafeRawBufferPointer($0) },
+            targets: Array(shards[code.k...])
+        )
     }
 
     /// Rebuilds the shards `wanted`, data or parity, from any k others.
@@ -47,19 +52,23 @@ package struct ErasureCoder: Sendable {
     /// `present` may hold more than k; all buffers have one length, which may be a part of a shard
     /// as long as it is the same part of each.
     package func reconstruct(
-        _ wanted: [Int], from present: [(index: Int, bytes: UnsafeRawBufferPointer)],
+        _ wanted: [Int],
+        from present: [(index: Int, bytes: UnsafeRawBufferPointer)],
         into targets: [UnsafeMutableRawBufferPointer]
     ) throws(ErasureError) {
         try check(wanted, present, targets)
         let used = Array(present.prefix(code.k))
         let rows = try decodingRows(of: wanted, from: used.map(\.index))
         multiply(
-            Self.tables(rows: rows, count: wanted.count, k: code.k), sources: used.map(\.bytes),
-            targets: targets)
+            Self.tables(rows: rows, count: wanted.count, k: code.k),
+            sources: used.map(\.bytes),
+            targets: targets
+        )
     }
 
     private func check(
-        _ wanted: [Int], _ present: [(index: Int, bytes: UnsafeRawBufferPointer)],
+        _ wanted: [Int],
+        _ present: [(index: Int, bytes: UnsafeRawBufferPointer)],
         _ targets: [UnsafeMutableRawBufferPointer]
     ) throws(ErasureError) {
         var seen: Set<Int> = []
@@ -80,7 +89,8 @@ package struct ErasureCoder: Sendable {
 
     /// The coefficients that make each wanted shard from the k shards `used`.
     private func decodingRows(
-        of wanted: [Int], from used: [Int]
+        of wanted: [Int],
+        from used: [Int]
     ) throws(ErasureError) -> [UInt8] {
         let k = code.k
         var chosen = used.flatMap { matrix[$0 * k..<($0 + 1) * k] }
@@ -98,7 +108,8 @@ package struct ErasureCoder: Sendable {
                 rows.append(
                     (0..<k).reduce(0) { sum, row in
                         sum ^ gf_mul(matrix[index * k + row], inverse[row * k + column])
-                    })
+                    }
+                )
             }
         }
         return rows
@@ -113,7 +124,8 @@ package struct ErasureCoder: Sendable {
 
     /// Each target becomes the sum of all sources, each times its coefficient.
     private func multiply(
-        _ tables: [UInt8], sources: [UnsafeRawBufferPointer],
+        _ tables: [UInt8],
+        sources: [UnsafeRawBufferPointer],
         targets: [UnsafeMutableRawBufferPointer]
     ) {
         guard let length = sources.first?.count, length > 0, !targets.isEmpty else { return }
@@ -133,8 +145,13 @@ package struct ErasureCoder: Sendable {
                 }
             }
             ec_encode_data(
-                Int32(min(part, length - start)), Int32(sources.count), Int32(targets.count),
-                &tables, &inputs, &outputs)
+                Int32(min(part, length - start)),
+                Int32(sources.count),
+                Int32(targets.count),
+                &tables,
+                &inputs,
+                &outputs
+            )
         }
     }
 }

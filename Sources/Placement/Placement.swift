@@ -16,8 +16,12 @@ package enum Placement {
     ///
     /// - Throws: `tooFew` if the rules leave fewer than `count`.
     package static func choose(
-        _ count: Int, shardBytes: Int, code: ErasureCode, stripe: StripeID,
-        from candidates: [Candidate], holding: [Candidate]
+        _ count: Int,
+        shardBytes: Int,
+        code: ErasureCode,
+        stripe: StripeID,
+        from candidates: [Candidate],
+        holding: [Candidate]
     ) throws(PlacementError) -> [Candidate] {
         precondition(count >= 0 && shardBytes >= 0)
         var taken = Set(holding.map(\.id))
@@ -42,8 +46,11 @@ package enum Placement {
         }
         guard chosen.count == count else {
             let reason = reason(
-                code: code, candidates: Set(candidates.map(\.id)).count, full: full,
-                capped: capped)
+                code: code,
+                candidates: Set(candidates.map(\.id)).count,
+                full: full,
+                capped: capped
+            )
             throw .tooFew(needed: count, available: chosen.count, reason: reason)
         }
         return chosen
@@ -52,7 +59,8 @@ package enum Placement {
     /// Candidates that can win, highest score first; ids break ties.
     private static func ranked(_ candidates: [Candidate], for stripe: StripeID) -> [Candidate] {
         let stripeBytes = stripe.bytes
-        return candidates
+        return
+            candidates
             .filter { $0.weight > 0 }
             .map { (score: score(of: $0, stripeBytes), candidate: $0) }
             .sorted { ($0.score, $1.candidate.id) > ($1.score, $0.candidate.id) }
@@ -68,14 +76,18 @@ package enum Placement {
     }
 
     private static func reason(
-        code: ErasureCode, candidates: Int, full: Int, capped: Int
+        code: ErasureCode,
+        candidates: Int,
+        full: Int,
+        capped: Int
     ) -> String {
         var parts = ["\(candidates) providers are known"]
         if full > 0 { parts.append("\(full) have no room") }
         if capped > 0 {
             parts.append(
                 "\(capped) are in failure domains that hold \(code.m) shards, the most for"
-                    + " \(code)")
+                    + " \(code)"
+            )
         }
         let advice =
             capped > 0

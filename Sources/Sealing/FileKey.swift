@@ -1,6 +1,8 @@
 package import Primitives
 
-/// A file's key: 32 random bytes. Deleting its wrapped form shreds the file.
+/// A file's key: 32 random bytes.
+///
+/// Deleting its wrapped form shreds the file.
 package struct FileKey: SecretKey {
     package let bytes: [UInt8]
 

@@ -10,19 +10,38 @@ package enum HKDF {
     /// The salt is empty; `info` is "mefs/1/", `label`, a zero byte, `context`. Labels hold no zero
     /// byte, so different pairs of label and context never meet.
     package static func derive(
-        from key: [UInt8], label: String, context: [UInt8] = [], count: Int = 32
+        from key: [UInt8],
+        label: String,
+        context: [UInt8] = [],
+        count: Int = 32
     ) -> [UInt8] {
-        derive(from: key, salt: [], info: Array("mefs/1/\(label)".utf8) + [0] + context, count: count)
+        derive(
+            from: key,
+            salt: [],
+            info: Array("mefs/1/\(label)".utf8) + [0] + context,
+            count: count
+        )
     }
 
     /// HKDF as the RFC has it.
     package static func derive(
-        from key: [UInt8], salt: [UInt8], info: [UInt8], count: Int
+        from key: [UInt8],
+        salt: [UInt8],
+        info: [UInt8],
+        count: Int
     ) -> [UInt8] {
         precondition((1...derivedBytesMax).contains(count), "HKDF gives 1 to 8160 bytes")
         return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
             let success = csealing_hkdf(
-                key, key.count, salt, salt.count, info, info.count, buffer.baseAddress, count)
+                key,
+                key.count,
+                salt,
+                salt.count,
+                info,
+                info.count,
+                buffer.baseAddress,
+                count
+            )
             precondition(success == 1, "libcrypto cannot compute HKDF")
             initialized = count
         }

@@ -12,7 +12,9 @@ enum KeyWrap {
     private static let tagBytes = Int(CSEALING_TAG_BYTES)
 
     static func seal(
-        _ key: [UInt8], under wrapping: [UInt8], nonce: [UInt8]
+        _ key: [UInt8],
+        under wrapping: [UInt8],
+        nonce: [UInt8]
     ) throws(SealingError) -> [UInt8] {
         precondition(key.count == keyBytes && wrapping.count == keyBytes)
         precondition(nonce.count == nonceBytes)
@@ -21,13 +23,24 @@ enum KeyWrap {
         var sealed = [UInt8](repeating: 0, count: keyBytes)
         var tag = [UInt8](repeating: 0, count: tagBytes)
         let success = csealing_gcm_seal(
-            gcm, wrapping, nonce, [version], 1, key, keyBytes, &sealed, &tag)
+            gcm,
+            wrapping,
+            nonce,
+            [version],
+            1,
+            key,
+            keyBytes,
+            &sealed,
+            &tag
+        )
         guard success == 1 else { throw .libraryFailed("wrapping a key") }
         return [version] + nonce + sealed + tag
     }
 
     static func open(
-        _ wrapped: [UInt8], under wrapping: [UInt8], as what: String
+        _ wrapped: [UInt8],
+        under wrapping: [UInt8],
+        as what: String
     ) throws(SealingError) -> [UInt8] {
         precondition(wrapping.count == keyBytes)
         guard wrapped.count == wrappedBytes else {
@@ -41,7 +54,16 @@ enum KeyWrap {
         let tag = Array(wrapped.suffix(tagBytes))
         var key = [UInt8](repeating: 0, count: keyBytes)
         let success = csealing_gcm_open(
-            gcm, wrapping, nonce, [version], 1, sealed, keyBytes, tag, &key)
+            gcm,
+            wrapping,
+            nonce,
+            [version],
+            1,
+            sealed,
+            keyBytes,
+            tag,
+            &key
+        )
         guard success == 1 else { throw .corrupt(what) }
         return key
     }

@@ -26,8 +26,14 @@ package struct NodeCertificate: Sendable {
         var privateKey: UnsafeMutablePointer<UInt8>?
         var privateKeyCount = 0
         let success = csealing_certificate(
-            key.bytes, String(id.hex.prefix(Self.nameDigits)), serial, &certificate,
-            &certificateCount, &privateKey, &privateKeyCount)
+            key.bytes,
+            String(id.hex.prefix(Self.nameDigits)),
+            serial,
+            &certificate,
+            &certificateCount,
+            &privateKey,
+            &privateKeyCount
+        )
         guard success == 1 else { throw .libraryFailed("making a certificate") }
         defer {
             csealing_free(certificate, certificateCount)

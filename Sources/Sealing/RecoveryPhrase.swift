@@ -22,7 +22,10 @@ package struct RecoveryPhrase: Hashable, Secret {
         for (position, word) in words.enumerated() {
             guard let index = WordList.index(of: word) else {
                 throw .unknownWord(
-                    word, position: position + 1, suggestion: WordList.suggestion(for: word))
+                    word,
+                    position: position + 1,
+                    suggestion: WordList.suggestion(for: word)
+                )
             }
             pending = pending << WordList.bitsPerWord | index
             pendingBits += WordList.bitsPerWord

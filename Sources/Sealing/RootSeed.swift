@@ -22,7 +22,9 @@ package struct RootSeed: SecretKey {
 
     /// `wrap` with a nonce of 12 bytes given, which must never be used twice: for golden tests.
     package func wrap(
-        _ key: VolumeKey, for volume: VolumeID, nonce: [UInt8]
+        _ key: VolumeKey,
+        for volume: VolumeID,
+        nonce: [UInt8]
     ) throws(SealingError) -> [UInt8] {
         try KeyWrap.seal(key.bytes, under: wrappingKey(for: volume), nonce: nonce)
     }
@@ -30,7 +32,8 @@ package struct RootSeed: SecretKey {
     /// Opens what `wrap` made.
     ///
     /// - Throws: `corrupt` if it was changed, or belongs to another seed or volume.
-    package func unwrap(_ wrapped: [UInt8], for volume: VolumeID) throws(SealingError) -> VolumeKey {
+    package func unwrap(_ wrapped: [UInt8], for volume: VolumeID) throws(SealingError) -> VolumeKey
+    {
         let what = "the wrapped key of volume \(volume.short)"
         let bytes = try KeyWrap.open(wrapped, under: wrappingKey(for: volume), as: what)
         return VolumeKey(trusted: bytes)

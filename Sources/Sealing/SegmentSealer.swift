@@ -66,7 +66,9 @@ package final class SegmentSealer {
     /// `sealed` has room for `sealedBytesMax` bytes and does not overlap `plain`; returns how many
     /// were written: 0 for zeros only.
     package func seal(
-        _ plain: UnsafeRawBufferPointer, index: Int, key: BlockKey,
+        _ plain: UnsafeRawBufferPointer,
+        index: Int,
+        key: BlockKey,
         into sealed: UnsafeMutableRawBufferPointer
     ) throws(SealingError) -> Int {
         precondition(plain.count <= Geometry.segmentBytes, "a segment has up to 64 KiB")
@@ -83,10 +85,16 @@ package final class SegmentSealer {
         target.storeBytes(of: codec.rawValue, as: UInt8.self)
         let associated = Self.associatedBytes(codec, index: index, plainBytes: plain.count)
         let success = csealing_gcm_seal(
-            cipher, key.bytes, Self.nonce(of: index), associated, associated.count,
-            input.assumingMemoryBound(to: UInt8.self), count,
+            cipher,
+            key.bytes,
+            Self.nonce(of: index),
+            associated,
+            associated.count,
+            input.assumingMemoryBound(to: UInt8.self),
+            count,
             body.assumingMemoryBound(to: UInt8.self),
-            (body + count).assumingMemoryBound(to: UInt8.self))
+            (body + count).assumingMemoryBound(to: UInt8.self)
+        )
         guard success == 1 else { throw .libraryFailed("sealing a segment") }
         return Self.headerBytes + count + Self.tagBytes
     }
@@ -96,7 +104,9 @@ package final class SegmentSealer {
     /// - Throws: `corrupt` or `unknownFormat` if a byte of it was changed, or if it is another
     ///   segment's; `plain` then holds nothing that was not authenticated.
     package func open(
-        _ sealed: UnsafeRawBufferPointer, index: Int, key: BlockKey,
+        _ sealed: UnsafeRawBufferPointer,
+        index: Int,
+        key: BlockKey,
         into plain: UnsafeMutableRawBufferPointer
     ) throws(SealingError) {
         precondition(plain.count <= Geometry.segmentBytes, "a segment has up to 64 KiB")
@@ -118,10 +128,16 @@ package final class SegmentSealer {
             let output = codec == .raw ? target : packed.baseAddress,
             codec == .zstd || count == plain.count,
             csealing_gcm_open(
-                cipher, key.bytes, Self.nonce(of: index), associated, associated.count,
-                body.assumingMemoryBound(to: UInt8.self), count,
+                cipher,
+                key.bytes,
+                Self.nonce(of: index),
+                associated,
+                associated.count,
+                body.assumingMemoryBound(to: UInt8.self),
+                count,
                 (body + count).assumingMemoryBound(to: UInt8.self),
-                output.assumingMemoryBound(to: UInt8.self)) == 1
+                output.assumingMemoryBound(to: UInt8.self)
+            ) == 1
         else { throw .corrupt("segment \(index)") }
         guard codec == .zstd else { return }
         // Writes no more than `plain.count` bytes, whatever the frame announces.
@@ -131,12 +147,19 @@ package final class SegmentSealer {
 
     /// Compresses into `body`; `nil` if that saves less than a 16th.
     private func compress(
-        _ plain: UnsafeRawBufferPointer, to body: UnsafeMutableRawPointer
+        _ plain: UnsafeRawBufferPointer,
+        to body: UnsafeMutableRawPointer
     ) -> Int? {
         // Without more room than is worth using, zstd gives up by itself.
         let room = plain.count - (plain.count + Self.savedShareMin - 1) / Self.savedShareMin
         let count = ZSTD_compressCCtx(
-            compressor, body, room, plain.baseAddress, plain.count, Self.compressionLevel)
+            compressor,
+            body,
+            room,
+            plain.baseAddress,
+            plain.count,
+            Self.compressionLevel
+        )
         return ZSTD_isError(count) == 0 ? count : nil
     }
 
@@ -145,7 +168,9 @@ package final class SegmentSealer {
     }
 
     private static func associatedBytes(
-        _ codec: Codec, index: Int, plainBytes: Int
+        _ codec: Codec,
+        index: Int,
+        plainBytes: Int
     ) -> [UInt8] {
         [codec.rawValue] + UInt32(index).littleEndianBytes + UInt32(plainBytes).littleEndianBytes
     }

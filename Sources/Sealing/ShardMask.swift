@@ -7,7 +7,9 @@ import CSealing
 package enum ShardMask {
     /// Masks or unmasks `bytes`, which lie `offset` bytes into the shard (0 or more, any alignment).
     package static func apply(
-        to bytes: UnsafeMutableRawBufferPointer, key: MaskKey, offset: Int
+        to bytes: UnsafeMutableRawBufferPointer,
+        key: MaskKey,
+        offset: Int
     ) throws(SealingError) {
         precondition(offset >= 0, "a shard begins at 0")
         guard let base = bytes.baseAddress else { return }

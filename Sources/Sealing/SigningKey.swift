@@ -13,7 +13,10 @@ package struct SigningKey: Secret {
     package init(seed: [UInt8]) throws(SealingError) {
         guard seed.count == Self.seedBytes else {
             throw .wrongLength(
-                of: "an Ed25519 seed", expected: Self.seedBytes, actual: seed.count)
+                of: "an Ed25519 seed",
+                expected: Self.seedBytes,
+                actual: seed.count
+            )
         }
         var raw = [UInt8](repeating: 0, count: PublicKey.byteCount)
         guard csealing_ed25519_public_key(seed, &raw) == 1, let publicKey = PublicKey(bytes: raw)

@@ -14,7 +14,9 @@ package struct VolumeKey: SecretKey {
         RepairKey(trusted: HKDF.derive(from: bytes, label: "repair"))
     }
 
-    /// The mask of one shard, by way of the repair key. Of many shards ask `repairKey` once.
+    /// The mask of one shard, by way of the repair key.
+    ///
+    /// Of many shards ask `repairKey` once.
     package func maskKey(for shard: ShardID) -> MaskKey { repairKey.maskKey(for: shard) }
 
     /// Seals a file's key for keeping in the file's metadata.
@@ -24,7 +26,9 @@ package struct VolumeKey: SecretKey {
 
     /// `wrap` with a nonce of 12 bytes given, which must never be used twice: for golden tests.
     package func wrap(
-        _ key: FileKey, for ino: InodeNumber, nonce: [UInt8]
+        _ key: FileKey,
+        for ino: InodeNumber,
+        nonce: [UInt8]
     ) throws(SealingError) -> [UInt8] {
         try KeyWrap.seal(key.bytes, under: wrappingKey(for: ino), nonce: nonce)
     }

@@ -8,7 +8,9 @@ enum WordList {
         .map { String(decoding: $0, as: UTF8.self) }
 
     private static let indices = Dictionary(
-        words.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        words.enumerated().map { ($1, $0) },
+        uniquingKeysWith: { first, _ in first }
+    )
 
     static func index(of word: String) -> Int? { indices[word] }
 

@@ -1,0 +1,61 @@
+import Primitives
+import Sealing
+import Testing
+
+private func masked(_ bytes: [UInt8], key: MaskKey, offset: Int) throws -> [UInt8] {
+    var bytes = bytes
+    try bytes.withUnsafeMutableBytes { try ShardMask.apply(to: $0, key: key, offset: offset) }
+    return bytes
+}
+
+struct ShardMaskTests {
+    private let key: MaskKey
+
+    init() throws {
+        let volumeKey = try #require(VolumeKey(bytes: sequence(from: 0x20, count: 32)))
+        let shard = try #require(ShardID(bytes: sequence(from: 0x70, count: 16)))
+        key = volumeKey.maskKey(for: shard)
+    }
+
+    @Test func maskIsAsWrittenDown() throws {
+        let zeros = [UInt8](repeating: 0, count: 64)
+        #expect(try masked(zeros, key: key, offset: 0) == (try GoldenFile.bytes("mask-start")))
+        #expect(
+            try masked(zeros, key: key, offset: Geometry.shardBytesMax - 64)
+                == (try GoldenFile.bytes("mask-end"))
+        )
+    }
+
+    @Test func maskingTwiceUnmasks() throws {
+        var generator = SeededGenerator(seed: 21)
+        let bytes = generator.bytes(5000)
+        let once = try masked(bytes, key: key, offset: 0)
+        #expect(once != bytes)
+        #expect(try masked(once, key: key, offset: 0) == bytes)
+    }
+
+    @Test func anyRangeIsThatRangeOfTheWhole() throws {
+        let whole = try masked([UInt8](repeating: 0, count: 8192), key: key, offset: 0)
+        for start in Array(0...48) + [1000, 4095, 4096, 8191] {
+            for count in [0, 1, 15, 16, 17, 100] where start + count <= whole.count {
+                let part = try masked(
+                    [UInt8](repeating: 0, count: count),
+                    key: key,
+                    offset: start
+                )
+                #expect(part == Array(whole[start..<start + count]), "\(start), \(count)")
+            }
+        }
+    }
+
+    @Test func everyShardHasAMaskOfItsOwn() throws {
+        let repairKey = RepairKey.random()
+        let zeros = [UInt8](repeating: 0, count: 32)
+        let other = try #require(ShardID(bytes: sequence(from: 0x71, count: 16)))
+        let shard = try #require(ShardID(bytes: sequence(from: 0x70, count: 16)))
+        #expect(
+            try masked(zeros, key: repairKey.maskKey(for: shard), offset: 0)
+                != masked(zeros, key: repairKey.maskKey(for: other), offset: 0)
+        )
+    }
+}
