@@ -104,6 +104,8 @@ int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes) {
     return ioctl(fd, BLKGETSIZE64, bytes);
 }
 
+int32_t clinux_accept(int32_t listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC); }
+
 int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid) {
     struct ucred peer;
     socklen_t size = sizeof peer;

@@ -68,6 +68,9 @@ int32_t clinux_is_file_locked(int32_t fd);
 // ioctl(2) BLKGETSIZE64: bytes of a block device.
 int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes);
 
+// accept4(2) with SOCK_CLOEXEC.
+int32_t clinux_accept(int32_t listener);
+
 // The process at the other end of a unix socket (SO_PEERCRED).
 int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid);
 

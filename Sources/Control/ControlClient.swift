@@ -1,0 +1,136 @@
+import Disk
+import Glibc
+
+/// Asks a mount process.
+///
+/// Blocks; one request at a time.
+package final class ControlClient {
+    /// A status is made from counters in memory.
+    private static let statusTimeout = Duration.seconds(15)
+    /// Between two signs of life of a long request; a process that ends is noticed at once.
+    private static let workTimeout = Duration.seconds(600)
+
+    package let path: String
+    private let descriptor: Descriptor
+    private let socket: LineSocket
+
+    /// Connects to the mount process whose control socket is at `path`.
+    package init(path: String) throws(ControlFailure) {
+        self.path = path
+        do throws(DiskError) {
+            descriptor = try UnixSocket.connect(to: path)
+        } catch {
+            switch error.errno {
+            case ENOENT, ECONNREFUSED:
+                throw ControlFailure(
+                    .notFound,
+                    "no mount process answers at \(path); is the volume mounted?"
+                )
+            default:
+                throw ControlFailure(error)
+            }
+        }
+        socket = LineSocket(descriptor)
+    }
+
+    /// Connects to the mount process of the volume that holds `file`, a path below or at its mount
+    /// point.
+    package convenience init(mountHolding file: String) throws(ControlFailure) {
+        try self.init(path: try MountLocator.controlSocket(of: file))
+    }
+
+    /// What the volume is doing.
+    package func status() throws(ControlFailure) -> VolumeStatus {
+        let reply = try ask(.status, timeout: Self.statusTimeout) { _ in }
+        guard case .status(let status) = reply else { throw Self.unexpected }
+        return status
+    }
+
+    /// Returns when everything that was written is placed.
+    package func sync(progress: (SyncProgress) -> Void = { _ in }) throws(ControlFailure) {
+        _ = try bytes(.sync, progress)
+    }
+
+    /// Evicts all clean data; gives the bytes evicted.
+    package func dropCache() throws(ControlFailure) -> UInt64 {
+        try bytes(.dropCache) { _ in }
+    }
+
+    /// Has the mount process place what is dirty, for at most `drainSeconds`, and unmount.
+    ///
+    /// - Returns: the bytes that remain dirty, on the local disk.
+    package func stop(
+        drainSeconds: Double,
+        progress: (SyncProgress) -> Void = { _ in }
+    ) throws(ControlFailure) -> UInt64 {
+        try bytes(.stop(drainSeconds: drainSeconds), progress)
+    }
+
+    /// Waits until the mount process has closed its end, as it does at its end.
+    ///
+    /// - Returns: whether it did within `timeout`.
+    package func waitForEnd(_ timeout: Duration) -> Bool {
+        UnixSocket.limitWaiting(descriptor, to: timeout)
+        do throws(DiskError) {
+            return try socket.readLine(bytesMax: ControlReply.lineBytesMax) == nil
+        } catch {
+            return error.errno == ECONNRESET
+        }
+    }
+
+    private func bytes(
+        _ request: ControlRequest,
+        _ progress: (SyncProgress) -> Void
+    ) throws(ControlFailure) -> UInt64 {
+        let reply = try ask(request, timeout: Self.workTimeout, progress)
+        guard case .done(let bytes) = reply else { throw Self.unexpected }
+        return bytes
+    }
+
+    private func ask(
+        _ request: ControlRequest,
+        timeout: Duration,
+        _ progress: (SyncProgress) -> Void
+    ) throws(ControlFailure) -> ControlReply {
+        UnixSocket.limitWaiting(descriptor, to: timeout)
+        do throws(DiskError) {
+            try socket.writeLine(request.encoded())
+        } catch {
+            throw failure(error, timeout)
+        }
+        while true {
+            let line: [UInt8]?
+            do throws(DiskError) {
+                line = try socket.readLine(bytesMax: ControlReply.lineBytesMax)
+            } catch {
+                throw failure(error, timeout)
+            }
+            guard let line else { throw ended }
+            switch try ControlReply(parsing: line) {
+            case .progress(let step): progress(step)
+            case .failed(let failure): throw failure
+            case let reply: return reply
+            }
+        }
+    }
+
+    private func failure(_ error: DiskError, _ timeout: Duration) -> ControlFailure {
+        switch error.errno {
+        case EPIPE, ECONNRESET: ended
+        case EAGAIN:
+            ControlFailure(
+                .failed,
+                "the mount process at \(path) has not answered for \(timeout)"
+            )
+        default: ControlFailure(error)
+        }
+    }
+
+    private var ended: ControlFailure {
+        ControlFailure(.failed, "the mount process at \(path) ended before it answered")
+    }
+
+    private static var unexpected: ControlFailure {
+        ControlFailure(.failed, "the mount process answered something else than was asked")
+    }
+}
