@@ -14,10 +14,11 @@ let strict: [SwiftSetting] = [
 
 func module(
     _ name: String, needs: [Target.Dependency] = [], path: String? = nil,
-    resources: [Resource] = []
+    exclude: [String] = [], resources: [Resource] = []
 ) -> Target {
     .target(
-        name: name, dependencies: needs, path: path, resources: resources, swiftSettings: strict)
+        name: name, dependencies: needs, path: path, exclude: exclude, resources: resources,
+        swiftSettings: strict)
 }
 
 func system(_ name: String, pkgConfig: String, apt: String) -> Target {
@@ -68,7 +69,7 @@ let package = Package(
         .target(name: "CSealing", dependencies: ["COpenSSL"]),
         module(
             "Sealing", needs: ["Primitives", "Wire", "CSealing", "CZstd", "CXXHash"],
-            resources: [.embedInCode("english.txt")]),
+            exclude: ["english.LICENSE.txt"], resources: [.embedInCode("english.txt")]),
         module("Placement", needs: ["Primitives", "Sealing"]),
 
         // Effects.

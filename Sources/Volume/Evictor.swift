@@ -1,0 +1,144 @@
+import Cache
+import Disk
+import Logging
+import Metadata
+import Primitives
+import Synchronization
+
+/// Keeps the cache below its cap by dropping clean blocks, files that were not used for longest
+/// first. Dirty blocks are never touched.
+final class Evictor: Sendable {
+    /// How often the cache's size is looked at.
+    private static let tick: Duration = .milliseconds(500)
+    /// Once above the cap, eviction goes on down to this share of it.
+    private static let lowWater = 0.9
+    /// Bytes of the cache disk that are left to others.
+    private static let reserveBytes: UInt64 = 512 << 20
+    /// Rows looked at in one turn.
+    private static let batchMax = 4096
+
+    private let configuration: VolumeConfiguration
+    private let metadata: MetadataStore
+    private let cache: CacheStore
+    private let contents: ContentTable
+    private let logger: Logger
+    private let isStopping = Condition(false)
+    private let thread = Mutex<Thread?>(nil)
+
+    init(
+        configuration: VolumeConfiguration, metadata: MetadataStore, cache: CacheStore,
+        contents: ContentTable, logger: Logger
+    ) {
+        self.configuration = configuration
+        self.metadata = metadata
+        self.cache = cache
+        self.contents = contents
+        self.logger = logger
+    }
+
+    func start() throws(FileSystemError) {
+        do {
+            let started = try Thread.spawn("evict") { [self] in run() }
+            thread.withLock { $0 = started }
+        } catch {
+            throw FileSystemError(.inputOutput, error.description)
+        }
+    }
+
+    func stop() {
+        isStopping.update { $0 = true }
+        thread.withLock { $0 }?.join()
+    }
+
+    /// Drops every clean block.
+    ///
+    /// - Returns: the bytes dropped.
+    func dropAll() throws(FileSystemError) -> UInt64 {
+        var dropped: UInt64 = 0
+        while true {
+            let bytes = try evict(.max)
+            if bytes == 0 { return dropped }
+            dropped += bytes
+        }
+    }
+
+    /// Drops clean blocks of at least `bytes` in all, if there are so many.
+    ///
+    /// - Returns: the bytes dropped.
+    func evict(_ bytes: UInt64) throws(FileSystemError) -> UInt64 {
+        let rows = try metadata.residentClean(limit: Self.batchMax)
+        let files = Dictionary(grouping: rows, by: \.ino)
+            .map { (ino: $0.key, lastUse: contents.lastUse(of: $0.key), rows: $0.value) }
+            .sorted { $0.lastUse < $1.lastUse }
+        var dropped: UInt64 = 0
+        for file in files where dropped < bytes {
+            dropped += try evict(file.rows.map(\.index), of: file.ino)
+        }
+        return dropped
+    }
+
+    private func run() {
+        while true {
+            let mustStop = isStopping.wait(for: Self.tick) { $0 ? true : nil } ?? false
+            if mustStop { return }
+            do throws(FileSystemError) {
+                while true {
+                    let excess = try excessBytes()
+                    guard excess > 0, try evict(excess) > 0 else { break }
+                }
+            } catch {
+                logger.warning("the cache cannot be trimmed: \(error.message)")
+            }
+        }
+    }
+
+    private func excessBytes() throws(FileSystemError) -> UInt64 {
+        let resident = metadata.totals.residentBytes
+        var excess: UInt64 = 0
+        if resident > configuration.cacheBytesMax {
+            let target = UInt64(Double(configuration.cacheBytesMax) * Self.lowWater)
+            excess = resident - target
+        }
+        let free = try cache.freeBytes()
+        if free < Self.reserveBytes { excess = max(excess, Self.reserveBytes - free) }
+        return excess
+    }
+
+    /// Drops blocks of one file that are still clean.
+    ///
+    /// The row is gone before the bytes are: else a crash in between would leave a row that calls
+    /// zeros clean.
+    private func evict(
+        _ indices: [BlockIndex], of ino: InodeNumber
+    ) throws(FileSystemError) -> UInt64 {
+        let content = contents.content(of: ino)
+        try content.load(from: metadata)
+        return try content.state.write { state throws(FileSystemError) in
+            guard !state.isReaped else { return 0 }
+            var evicted: [BlockIndex] = []
+            var bytes: UInt64 = 0
+            for index in indices {
+                guard var block = state.blocks[index.rawValue], block.dirtySince == nil,
+                    !block.resident.isEmpty
+                else { continue }
+                bytes += UInt64(
+                    block.resident.rawValue.nonzeroBitCount * Geometry.segmentBytes)
+                block.resident = []
+                state.blocks[index.rawValue] = block
+                evicted.append(index)
+            }
+            guard !evicted.isEmpty else { return 0 }
+            try metadata.evict(ino, evicted)
+            try metadata.commit()
+            if state.blocks.values.allSatisfy({ $0.dirtySince == nil && $0.resident.isEmpty }) {
+                try cache.remove(ino)
+            } else {
+                for index in evicted {
+                    let end = index.offset + UInt64(Geometry.blockBytes)
+                    try cache.punch(ino, index.offset..<end)
+                }
+            }
+            return bytes
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Metadata
+import Primitives
+import Sealing
+import Synchronization
+
+/// What is known of one file's bytes: where each block is placed, cached and changed.
+///
+/// Invariants, which hold whenever the lock is free:
+/// - a dirty block is wholly resident;
+/// - a block without location and not dirty is a hole, and its cache range reads as zeros;
+/// - the cache file is zero beyond a block's `validBytes` and beyond the file's size;
+/// - `dirtySince` of a block, as stored in the metadata, is the token by which an upload clears
+///   it: whoever changes a block whose snapshot was taken stores a later one first.
+struct FileContentState: Sendable {
+    /// One block that is not a hole.
+    struct Block: Sendable {
+        var location: BlockLocation?
+        var resident: SegmentMask
+        /// The dirty token; `nil` when clean.
+        var dirtySince: Timestamp?
+        /// Whether an upload took a snapshot under the present token.
+        var snapshotTaken = false
+        /// Counts changes, to tell a snapshot from what the block became.
+        var version: UInt64 = 0
+
+        /// A block of which nothing is known yet.
+        static let hole = Block(location: nil, resident: [], dirtySince: nil)
+
+        /// The segments that a read of anything in this block may need.
+        var placedSegments: SegmentMask {
+            guard let location else { return [] }
+            return SegmentMask(covering: 0..<Int(location.validBytes))
+        }
+
+        /// What must be fetched before `wanted` can be read from the cache.
+        func missing(_ wanted: SegmentMask) -> SegmentMask {
+            dirtySince == nil ? wanted.intersection(placedSegments).subtracting(resident) : []
+        }
+    }
+
+    var blocks: [UInt64: Block] = [:]
+    var isLoaded = false
+    var fileKey: FileKey?
+    /// Whether an `fsync` acknowledged bytes that only this cache holds. What destroys cached
+    /// bytes must then be durable in the metadata first.
+    var holdsAcknowledged = false
+    /// Whether the inode is gone; nothing may be cached for it any more.
+    var isReaped = false
+}
+
+/// The lock and the state of one file's bytes.
+final class FileContent: Sendable {
+    let ino: InodeNumber
+    let state: ReadWriteLock<FileContentState>
+    /// Seconds of the monotonic clock at the last use; eviction takes the oldest first.
+    let lastUse = Atomic<Int64>(0)
+    /// Where the last read ended; a read that starts there is sequential.
+    let nextSequential = Atomic<UInt64>(0)
+    /// Blocks to fetch ahead of a sequential reader; doubles while it goes on.
+    let readahead = Atomic<Int>(0)
+
+    init(ino: InodeNumber, isNew: Bool) {
+        self.ino = ino
+        var initial = FileContentState()
+        initial.isLoaded = isNew
+        state = ReadWriteLock(initial)
+    }
+}

@@ -1,0 +1,183 @@
+import Cache
+import Disk
+import Logging
+import Metadata
+import Network
+import Primitives
+import Synchronization
+import Transport
+
+/// Gives space back: cache files and rows of inodes without a name, shards of dead stripes, and
+/// stripes of which little is still alive.
+///
+/// Whatever destroys bytes comes after the metadata that no longer names them is durable.
+final class Reclaimer: Sendable {
+    /// Inodes reaped under one commit.
+    private static let reapBatch = 256
+    /// How often providers are asked to delete, and sparse stripes are looked for.
+    private static let tick: Duration = .seconds(2)
+    /// Shards deleted in one turn.
+    private static let shardBatch = 1024
+    /// A stripe with less than this share alive is written anew: moving one live byte then frees
+    /// at least two dead ones.
+    private static let sparseBelow = 1.0 / 3
+    /// Stripes written anew in one turn; bounds what this costs the foreground.
+    private static let sparseBatch = 2
+    /// How long a provider may take to delete.
+    private static let patience: Duration = .seconds(10)
+
+    private struct State {
+        var isStopping = false
+        var waiting: [InodeNumber] = []
+    }
+
+    private let metadata: MetadataStore
+    private let cache: CacheStore
+    private let contents: ContentTable
+    private let network: any StorageNetwork
+    private let fetcher: Fetcher
+    private let uploader: Uploader
+    private let logger: Logger
+    private let state = Condition(State())
+    private let threads = Mutex<[Thread]>([])
+
+    init(
+        metadata: MetadataStore, cache: CacheStore, contents: ContentTable,
+        network: any StorageNetwork, fetcher: Fetcher, uploader: Uploader, logger: Logger
+    ) {
+        self.metadata = metadata
+        self.cache = cache
+        self.contents = contents
+        self.network = network
+        self.fetcher = fetcher
+        self.uploader = uploader
+        self.logger = logger
+    }
+
+    func start() throws(FileSystemError) {
+        do {
+            let reaping = try Thread.spawn("reap") { [self] in reapLoop() }
+            let collecting = try Thread.spawn("collect") { [self] in collectLoop() }
+            threads.withLock { $0 = [reaping, collecting] }
+        } catch {
+            throw FileSystemError(.inputOutput, error.description)
+        }
+    }
+
+    /// Ends the threads; what waits to be reaped is reaped first.
+    func stop() {
+        state.update { $0.isStopping = true }
+        for thread in threads.withLock({ $0 }) { thread.join() }
+    }
+
+    /// Frees all of an inode that has neither name nor user. Returns at once; an inode that a
+    /// crash keeps from being reaped is an orphan in the metadata, and reaped at the next start.
+    func reap(_ ino: InodeNumber) {
+        state.update { $0.waiting.append(ino) }
+    }
+
+    // MARK: Inodes
+
+    private func reapLoop() {
+        while true {
+            let batch = state.wait { state -> [InodeNumber]? in
+                guard !state.waiting.isEmpty || state.isStopping else { return nil }
+                let batch = Array(state.waiting.prefix(Self.reapBatch))
+                state.waiting.removeFirst(batch.count)
+                return batch
+            }
+            if batch.isEmpty { return }
+            do throws(FileSystemError) {
+                try reap(batch)
+            } catch {
+                logger.error("unlinked files wait for the next start: \(error.message)")
+            }
+        }
+    }
+
+    private func reap(_ batch: [InodeNumber]) throws(FileSystemError) {
+        var mustSync = false
+        for ino in batch {
+            let content = contents.content(of: ino)
+            content.state.write { state in
+                mustSync = mustSync || state.holdsAcknowledged || !state.isLoaded
+                state.isReaped = true
+                state.blocks = [:]
+                state.isLoaded = true
+            }
+            try metadata.reap(ino)
+        }
+        if mustSync { try metadata.sync() } else { try metadata.commit() }
+        for ino in batch {
+            try cache.remove(ino)
+            contents.remove(ino)
+        }
+    }
+
+    // MARK: Shards
+
+    private func collectLoop() {
+        while true {
+            let isStopping = state.wait(for: Self.tick) { $0.isStopping ? true : nil } ?? false
+            if isStopping { return }
+            do throws(FileSystemError) {
+                try deleteDeadShards()
+                try rewriteSparseStripes()
+            } catch {
+                logger.warning("space is not given back yet: \(error.message)")
+            }
+        }
+    }
+
+    private func deleteDeadShards() throws(FileSystemError) {
+        let dead = try metadata.deadShards(limit: Self.shardBatch)
+        guard !dead.isEmpty else { return }
+        try metadata.sync()
+        let byProvider = Dictionary(grouping: dead, by: \.record.provider)
+        let requests = byProvider.map { provider, shards in
+            (shards, network.delete(shards.map(\.record.shard), from: provider))
+        }
+        for (shards, request) in requests {
+            do throws(NetworkError) {
+                try request.wait(for: Self.patience)
+            } catch {
+                logger.debug("shards stay until their provider answers: \(error.message)")
+                continue
+            }
+            try metadata.forgetShards(shards)
+        }
+        try metadata.commit()
+    }
+
+    /// Makes the live blocks of mostly dead stripes dirty, so that they move to new ones.
+    private func rewriteSparseStripes() throws(FileSystemError) {
+        for stripe in try metadata.sparseStripes(
+            liveBelow: Self.sparseBelow, limit: Self.sparseBatch)
+        {
+            for (ino, index) in try metadata.blocks(in: stripe) {
+                try rewrite(index, of: ino, in: stripe)
+            }
+        }
+    }
+
+    private func rewrite(
+        _ index: BlockIndex, of ino: InodeNumber, in stripe: StripeID
+    ) throws(FileSystemError) {
+        let content = contents.content(of: ino)
+        try content.load(from: metadata)
+        try fetcher.fetch([FetchRequest(index: index, segments: .all)], of: content)
+        try content.state.write { state throws(FileSystemError) in
+            guard !state.isReaped, var block = state.blocks[index.rawValue],
+                block.dirtySince == nil, block.location?.stripe == stripe,
+                block.missing(.all).isEmpty
+            else { return }
+            let token = uploader.nextToken()
+            try metadata.markDirty(ino, index, since: token)
+            block.dirtySince = token
+            block.snapshotTaken = false
+            block.resident = .all
+            block.version += 1
+            state.blocks[index.rawValue] = block
+        }
+    }
+}

@@ -1,0 +1,49 @@
+package import Primitives
+package import Sealing
+
+/// What an engine needs to know of its volume and of this host.
+package struct VolumeConfiguration: Sendable {
+    package var id: VolumeID
+    package var name: String
+    package var code: ErasureCode
+    package var key: VolumeKey
+    /// Path of the metadata database; created if absent.
+    package var metadataPath: String
+    /// Directory of the cache; created if absent.
+    package var cacheDirectory: String
+    /// Owner and group of the root directory of a new volume.
+    package var rootUID: UInt32 = 0
+    package var rootGID: UInt32 = 0
+    /// Cached bytes above which clean blocks are evicted, least recently used files first.
+    package var cacheBytesMax: UInt64 = 16 << 30
+    /// Dirty bytes above which writers are slowed.
+    package var dirtyBytesMax: UInt64 = 4 << 30
+    /// How long a change may stay only here before its upload begins, in seconds. Long enough
+    /// that a burst of small files fills stripes, short enough that a lost laptop loses little.
+    package var dirtyAgeSeconds: Double = 10
+
+    package init(
+        id: VolumeID, name: String, code: ErasureCode, key: VolumeKey, metadataPath: String,
+        cacheDirectory: String
+    ) {
+        self.id = id
+        self.name = name
+        self.code = code
+        self.key = key
+        self.metadataPath = metadataPath
+        self.cacheDirectory = cacheDirectory
+    }
+}
+
+/// Whether a call may wait for a disk sync or the network.
+package enum Wait: Sendable {
+    /// Throws `FileSystemError` with code `wouldWait` instead.
+    case never
+    case allowed
+}
+
+/// What `lseek` looks for.
+package enum SeekTarget: Sendable {
+    case data
+    case hole
+}

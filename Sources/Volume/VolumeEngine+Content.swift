@@ -1,0 +1,257 @@
+package import Primitives
+import Cache
+import Disk
+import Metadata
+import Synchronization
+
+// Reading and writing the bytes of files.
+//
+// A write goes to the cache file and is acknowledged; nothing of it waits for the network unless
+// it changes part of a block that is not cached. The order of steps for a block that is clean:
+//   1. the dirty mark is committed (survives SIGKILL),
+//   2. the bytes are written to the cache file,
+//   3. size and time are recorded, to be committed with the next batch.
+// For a block that was a hole, step 1 joins the batch of step 3: if both are lost, the block is a
+// hole again and recovery punches the bytes.
+
+extension VolumeEngine {
+    /// How often a read or write is tried again when what it fetched was evicted under it.
+    private static let fetchRoundsMax = 16
+
+    /// Reads up to `buffer.count` bytes at `offset`; fewer only at the end of the file.
+    ///
+    /// - Throws: `unavailable` if too few providers answer, `corrupt` if no set of shards gives
+    ///   bytes that pass their tags.
+    package func read(
+        _ ino: InodeNumber, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, wait: Wait
+    ) throws(FileSystemError) -> Int {
+        let content = try loaded(ino)
+        for _ in 0..<Self.fetchRoundsMax {
+            let size = try metadata.attributes(of: ino).size
+            guard offset < size, !buffer.isEmpty else { return 0 }
+            let end = offset + min(UInt64(buffer.count), size - offset)
+            let missing = try content.state.read { state throws(FileSystemError) in
+                let missing = Self.missing(offset..<end, in: state)
+                if missing.isEmpty {
+                    let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<Int(end - offset)])
+                    try cache.read(ino, offset: offset, into: part)
+                }
+                return missing
+            }
+            if missing.isEmpty {
+                fetcher.noteRead(offset..<end, of: content, size: size)
+                return Int(end - offset)
+            }
+            guard wait == .allowed else { throw Self.wouldWait }
+            try fetcher.fetch(missing, of: content, reading: offset..<end, size: size)
+        }
+        throw FileSystemError(
+            .unavailable, "the cache is too small to hold one read; raise cache-size")
+    }
+
+    /// Writes all of `buffer` at `offset`.
+    ///
+    /// - Throws: `noSpace` if the cache disk is full and nothing clean can be evicted,
+    ///   `fileTooLarge` past `Geometry.fileBytesMax`.
+    package func write(
+        _ ino: InodeNumber, offset: UInt64, from buffer: UnsafeRawBufferPointer, wait: Wait
+    ) throws(FileSystemError) -> Int {
+        guard !buffer.isEmpty else { return 0 }
+        let (end, overflow) = offset.addingReportingOverflow(UInt64(buffer.count))
+        guard !overflow, end <= Geometry.fileBytesMax else {
+            throw FileSystemError(.fileTooLarge, "a file has at most 2^53 bytes")
+        }
+        try slowDown(wait)
+        let content = try loaded(ino)
+        try change(content, range: offset..<end, wait: wait) { () throws(FileSystemError) in
+            try cache.write(ino, offset: offset, from: buffer)
+        }
+        return buffer.count
+    }
+
+    /// Runs `apply` on the cache file of `content` with every block of `range` marked dirty, then
+    /// records the new size and time. Whole blocks that only partly change are fetched first.
+    ///
+    /// - Parameter growsTo: the size to grow to, if not the end of `range`; never shrinks.
+    func change(
+        _ content: FileContent, range: Range<UInt64>, wait: Wait, growsTo: UInt64? = nil,
+        apply: () throws(FileSystemError) -> Void
+    ) throws(FileSystemError) {
+        for _ in 0..<Self.fetchRoundsMax {
+            let missing = try content.state.write { state throws(FileSystemError) in
+                guard !state.isReaped else { throw Self.gone(content.ino) }
+                let missing = Self.missingForWrite(range, in: state)
+                guard missing.isEmpty else { return missing }
+                try markDirty(range, of: content.ino, in: &state)
+                try apply()
+                try metadata.recordWrite(
+                    content.ino, growingTo: growsTo ?? range.upperBound, now: now())
+                return missing
+            }
+            if missing.isEmpty {
+                uploader.noteDirty()
+                return
+            }
+            guard wait == .allowed else { throw Self.wouldWait }
+            try fetcher.fetch(missing, of: content)
+        }
+        throw FileSystemError(
+            .unavailable, "the cache is too small to hold one write; raise cache-size")
+    }
+
+    /// Marks the blocks of `range` dirty; the caller holds the content's lock for writing and
+    /// writes the bytes next.
+    func markDirty(
+        _ range: Range<UInt64>, of ino: InodeNumber, in state: inout FileContentState
+    ) throws(FileSystemError) {
+        var mustCommit = false
+        let first = BlockIndex(containing: range.lowerBound).rawValue
+        let last = BlockIndex(containing: range.upperBound - 1).rawValue
+        for index in first...last {
+            var block = state.blocks[index] ?? .hole
+            if block.dirtySince == nil || block.snapshotTaken {
+                mustCommit = mustCommit || block.location != nil || block.snapshotTaken
+                let token = uploader.nextToken()
+                try metadata.markDirty(ino, BlockIndex(index), since: token)
+                block.dirtySince = token
+                block.snapshotTaken = false
+                block.resident = .all
+            }
+            block.version += 1
+            state.blocks[index] = block
+        }
+        if mustCommit { try metadata.commit() }
+    }
+
+    /// Makes what was written durable on this host: cached bytes, then the metadata naming them.
+    package func sync(
+        _ ino: InodeNumber, dataOnly: Bool, wait: Wait
+    ) throws(FileSystemError) {
+        guard wait == .allowed else { throw Self.wouldWait }
+        if try metadata.attributes(of: ino).kind == .regular {
+            let content = try loaded(ino)
+            content.state.write { state in
+                if state.blocks.values.contains(where: { $0.dirtySince != nil }) {
+                    state.holdsAcknowledged = true
+                }
+            }
+            try cache.sync(ino)
+        }
+        try metadata.sync()
+    }
+
+    /// Makes the names in a directory durable on this host.
+    package func syncDirectory(_ ino: InodeNumber, wait: Wait) throws(FileSystemError) {
+        guard wait == .allowed else { throw Self.wouldWait }
+        try metadata.sync()
+    }
+
+    /// Called at `close(2)`: everything is with the cache already.
+    package func flush(_ ino: InodeNumber) throws(FileSystemError) {}
+
+    // MARK: Parts
+
+    static let wouldWait = FileSystemError(.wouldWait, "would wait")
+
+    static func gone(_ ino: InodeNumber) -> FileSystemError {
+        FileSystemError(.notFound, "inode \(ino.rawValue) was removed")
+    }
+
+    func now() -> Timestamp { Clock.now() }
+
+    /// For telling which files were used last.
+    private static var monotonicSeconds: Int64 { Int64(Clock.monotonic() / .seconds(1)) }
+
+    /// The content of a regular file, its blocks known.
+    func loaded(_ ino: InodeNumber) throws(FileSystemError) -> FileContent {
+        let content = contents.content(of: ino)
+        content.lastUse.store(Self.monotonicSeconds, ordering: .relaxed)
+        try content.load(from: metadata)
+        return content
+    }
+
+    /// The segments of each block of `range` that are placed but not cached.
+    private static func missing(
+        _ range: Range<UInt64>, in state: borrowing FileContentState
+    ) -> [FetchRequest] {
+        var requests: [FetchRequest] = []
+        for (index, part) in BlockIndex.parts(of: range) {
+            guard let block = state.blocks[index.rawValue] else { continue }
+            let mask = block.missing(SegmentMask(covering: part))
+            if !mask.isEmpty { requests.append(FetchRequest(index: index, segments: mask)) }
+        }
+        return requests
+    }
+
+    /// As `missing`, for blocks that a change of `range` would leave partly as they were.
+    private static func missingForWrite(
+        _ range: Range<UInt64>, in state: borrowing FileContentState
+    ) -> [FetchRequest] {
+        var requests: [FetchRequest] = []
+        for (index, part) in BlockIndex.parts(of: range) {
+            guard let block = state.blocks[index.rawValue], block.dirtySince == nil,
+                let location = block.location
+            else { continue }
+            if part.lowerBound == 0, part.upperBound >= Int(location.validBytes) { continue }
+            let mask = block.missing(.all)
+            if !mask.isEmpty { requests.append(FetchRequest(index: index, segments: mask)) }
+        }
+        return requests
+    }
+
+    /// Slows a writer in proportion to what exceeds the cap on dirty bytes.
+    private func slowDown(_ wait: Wait) throws(FileSystemError) {
+        let dirty = metadata.totals.dirtyBytes
+        guard dirty > configuration.dirtyBytesMax else { return }
+        guard wait == .allowed else { throw Self.wouldWait }
+        uploader.waitForRoom(cap: configuration.dirtyBytesMax)
+    }
+}
+
+extension FileContent {
+    /// Reads the block rows once.
+    func load(from metadata: MetadataStore) throws(FileSystemError) {
+        if state.read({ $0.isLoaded }) { return }
+        try state.write { state throws(FileSystemError) in
+            guard !state.isLoaded else { return }
+            for row in try metadata.blocks(of: ino) {
+                state.blocks[row.index.rawValue] = FileContentState.Block(
+                    location: row.location, resident: SegmentMask(rawValue: row.resident),
+                    dirtySince: row.dirtySince)
+            }
+            state.isLoaded = true
+        }
+    }
+}
+
+extension BlockIndex {
+    /// The blocks that `range` of a file touches, each with the part of it, from its own start.
+    static func parts(of range: Range<UInt64>) -> [(BlockIndex, Range<Int>)] {
+        guard !range.isEmpty else { return [] }
+        let first = BlockIndex(containing: range.lowerBound).rawValue
+        let last = BlockIndex(containing: range.upperBound - 1).rawValue
+        return (first...last).map { raw in
+            let index = BlockIndex(raw)
+            let start = max(range.lowerBound, index.offset) - index.offset
+            let end = min(range.upperBound - index.offset, UInt64(Geometry.blockBytes))
+            return (index, Int(start)..<Int(end))
+        }
+    }
+}
+
+extension CacheStore {
+    /// Writes bytes of an array.
+    func write(
+        _ ino: InodeNumber, offset: UInt64, _ bytes: ArraySlice<UInt8>
+    ) throws(FileSystemError) {
+        // `withUnsafeBytes` of an array slice knows only untyped errors.
+        let result = bytes.withUnsafeBytes { bytes -> Result<Void, FileSystemError> in
+            do throws(FileSystemError) {
+                return .success(try write(ino, offset: offset, from: bytes))
+            } catch {
+                return .failure(error)
+            }
+        }
+        try result.get()
+    }
+}

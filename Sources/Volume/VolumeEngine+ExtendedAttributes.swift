@@ -1,0 +1,54 @@
+package import Primitives
+import Metadata
+
+extension VolumeEngine {
+    /// Where the placement state of a file shows: `local`, `placing j/n` or `placed`.
+    private static let stateName = Array("user.mefs.state".utf8)
+    /// Names that only MEFS itself may use.
+    private static let reservedPrefix = Array("user.mefs.".utf8)
+
+    package func extendedAttribute(
+        _ name: [UInt8], of ino: InodeNumber
+    ) throws(FileSystemError) -> [UInt8] {
+        if name == Self.stateName { return Array(try placementState(of: ino).utf8) }
+        return try metadata.extendedAttribute(name, of: ino)
+    }
+
+    package func setExtendedAttribute(
+        _ name: [UInt8], to value: [UInt8], mode: XattrMode, of ino: InodeNumber
+    ) throws(FileSystemError) {
+        try refuseReserved(name)
+        try metadata.setExtendedAttribute(name, to: value, mode: mode, of: ino, now: now())
+    }
+
+    package func extendedAttributes(
+        of ino: InodeNumber
+    ) throws(FileSystemError) -> [[UInt8]] {
+        try metadata.extendedAttributes(of: ino)
+    }
+
+    package func removeExtendedAttribute(
+        _ name: [UInt8], of ino: InodeNumber
+    ) throws(FileSystemError) {
+        try refuseReserved(name)
+        try metadata.removeExtendedAttribute(name, of: ino, now: now())
+    }
+
+    private func refuseReserved(_ name: [UInt8]) throws(FileSystemError) {
+        guard !name.starts(with: Self.reservedPrefix) else {
+            throw FileSystemError(
+                .notPermitted, "attributes under user.mefs. are told by the volume, not set")
+        }
+    }
+
+    /// The state of the file's least placed byte.
+    private func placementState(of ino: InodeNumber) throws(FileSystemError) -> String {
+        guard try metadata.attributes(of: ino).kind == .regular else { return "placed" }
+        let content = try loaded(ino)
+        let dirty = content.state.read { state in
+            state.blocks.filter { $0.value.dirtySince != nil }.map { BlockIndex($0.key) }
+        }
+        guard !dirty.isEmpty else { return "placed" }
+        return uploader.progress(of: ino, blocks: dirty) ?? "local"
+    }
+}

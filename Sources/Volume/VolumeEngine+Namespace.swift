@@ -1,0 +1,106 @@
+package import Primitives
+import Disk
+import Metadata
+
+extension VolumeEngine {
+    /// The inode that `name` leads to; `notFound` if there is none.
+    package func lookup(
+        _ name: EntryName, in parent: InodeNumber
+    ) throws(FileSystemError) -> Attributes {
+        try metadata.lookup(name, in: parent)
+    }
+
+    package func attributes(of ino: InodeNumber) throws(FileSystemError) -> Attributes {
+        try metadata.attributes(of: ino)
+    }
+
+    /// Makes an inode of any kind and its first name.
+    package func create(
+        _ new: NewInode, named name: EntryName, in parent: InodeNumber
+    ) throws(FileSystemError) -> Attributes {
+        let attributes = try metadata.create(new, named: name, in: parent, now: Clock.now())
+        if attributes.kind == .regular { _ = contents.content(of: attributes.ino, isNew: true) }
+        return attributes
+    }
+
+    package func link(
+        _ ino: InodeNumber, as name: EntryName, in parent: InodeNumber
+    ) throws(FileSystemError) -> Attributes {
+        let attributes = try metadata.link(ino, as: name, in: parent, now: Clock.now())
+        inodes.adopt(ino)
+        return attributes
+    }
+
+    package func unlink(
+        _ name: EntryName, in parent: InodeNumber
+    ) throws(FileSystemError) {
+        let (ino, linksLeft) = try metadata.unlink(name, in: parent, now: Clock.now())
+        if linksLeft == 0 { orphan(ino) }
+    }
+
+    package func removeDirectory(
+        _ name: EntryName, in parent: InodeNumber
+    ) throws(FileSystemError) {
+        orphan(try metadata.removeDirectory(name, in: parent, now: Clock.now()))
+    }
+
+    package func rename(
+        _ name: EntryName, in parent: InodeNumber, to newName: EntryName,
+        in newParent: InodeNumber, mode: RenameMode
+    ) throws(FileSystemError) {
+        let orphaned = try metadata.rename(
+            name, in: parent, to: newName, in: newParent, mode: mode, now: Clock.now())
+        if let orphaned { orphan(orphaned) }
+    }
+
+    package func readLink(_ ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
+        try metadata.readLink(ino)
+    }
+
+    package func parent(of directory: InodeNumber) throws(FileSystemError) -> InodeNumber {
+        try metadata.parent(of: directory)
+    }
+
+    /// Up to `limit` entries that follow `cookie` (0 for the first).
+    package func readDirectory(
+        _ ino: InodeNumber, after cookie: UInt64, limit: Int
+    ) throws(FileSystemError) -> [DirectoryEntry] {
+        try metadata.readDirectory(ino, after: cookie, limit: limit)
+    }
+
+    // MARK: Lifetime
+
+    /// Counts an open handle; every one is matched by a `release`.
+    package func open(
+        _ ino: InodeNumber, forWriting: Bool, truncate: Bool, wait: Wait
+    ) throws(FileSystemError) {
+        if truncate {
+            var change = AttributeChange()
+            change.size = 0
+            _ = try setAttributes(change, of: ino, wait: wait)
+        }
+        inodes.open(ino, forWriting: forWriting)
+    }
+
+    package func release(_ ino: InodeNumber, forWriting: Bool) {
+        if inodes.release(ino, forWriting: forWriting) { reclaimer.reap(ino) }
+    }
+
+    /// Counts one entry given to the kernel; matched by `forget`.
+    package func retain(_ ino: InodeNumber) {
+        inodes.retain(ino)
+    }
+
+    package func forget(_ ino: InodeNumber, count: UInt64) {
+        if inodes.forget(ino, count: count) { reclaimer.reap(ino) }
+    }
+
+    /// The inodes that the kernel holds entries or handles of.
+    package func knownInodes() -> [InodeNumber] {
+        inodes.known()
+    }
+
+    private func orphan(_ ino: InodeNumber) {
+        if inodes.orphan(ino) { reclaimer.reap(ino) }
+    }
+}

@@ -1,0 +1,83 @@
+import Cache
+import Logging
+import Metadata
+import Primitives
+
+// What a crash may leave, and what is done about it when the volume is opened:
+//
+// | left behind                                        | done                                  |
+// |----------------------------------------------------|---------------------------------------|
+// | cached bytes of an inode that was never committed  | the cache file is removed             |
+// | cached bytes of blocks that no committed row names | their range is punched                |
+// | cached bytes past the committed size               | the cache file is truncated           |
+// | the host went down: clean blocks may be stale      | all clean residency is dropped        |
+// | a stripe being placed                              | abandoned; its shards are deleted     |
+// | unlinked inodes that were still open               | reaped                                |
+//
+// After SIGKILL alone the page cache is whole, so clean blocks are kept: a clean block is marked
+// dirty, and the mark committed, before its first new byte is written.
+
+extension VolumeEngine {
+    static func recover(
+        metadata: MetadataStore, cache: CacheStore, logger: Logger
+    ) throws(FileSystemError) {
+        try metadata.abandonStripesBeingPlaced()
+        guard !metadata.wasCleanlyClosed else { return }
+        if metadata.hostWentDown { try metadata.dropCleanResidency() }
+        try metadata.commit()
+        var repaired = 0
+        for ino in try cache.inodes() {
+            guard let attributes = try metadata.attributesIfPresent(of: ino) else {
+                try cache.remove(ino)
+                repaired += 1
+                continue
+            }
+            try punchUnknown(ino, size: attributes.size, metadata: metadata, cache: cache)
+        }
+        logger.notice("recovered after an unclean stop", metadata: ["removed": "\(repaired)"])
+    }
+
+    private static func punchUnknown(
+        _ ino: InodeNumber, size: UInt64, metadata: MetadataStore, cache: CacheStore
+    ) throws(FileSystemError) {
+        try cache.truncate(ino, to: size)
+        var known: [UInt64: BlockState] = [:]
+        for block in try metadata.blocks(of: ino) { known[block.index.rawValue] = block }
+        for range in try cache.dataRanges(of: ino) {
+            let first = BlockIndex(containing: range.lowerBound).rawValue
+            let last = BlockIndex(containing: range.upperBound - 1).rawValue
+            for index in first...last {
+                try punchUnknown(BlockIndex(index), of: ino, state: known[index], cache: cache)
+            }
+        }
+    }
+
+    private static func punchUnknown(
+        _ index: BlockIndex, of ino: InodeNumber, state: BlockState?, cache: CacheStore
+    ) throws(FileSystemError) {
+        if state?.dirtySince != nil { return }
+        let resident = SegmentMask(rawValue: state?.resident ?? 0)
+        for segment in 0..<Geometry.segmentsPerBlock where !resident.contains(segment: segment) {
+            let start = index.offset + UInt64(segment * Geometry.segmentBytes)
+            try cache.punch(ino, start..<start + UInt64(Geometry.segmentBytes))
+        }
+        // A cut block keeps zeros behind its last valid byte.
+        if let valid = state?.location?.validBytes, Int(valid) < Geometry.blockBytes {
+            let start = index.offset + UInt64(valid)
+            let end = index.offset + UInt64(Geometry.blockBytes)
+            try cache.punch(ino, start..<end)
+        }
+    }
+}
+
+extension MetadataStore {
+    /// The attributes of an inode that may be gone.
+    func attributesIfPresent(of ino: InodeNumber) throws(FileSystemError) -> Attributes? {
+        do throws(FileSystemError) {
+            return try attributes(of: ino)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,77 @@
+package import Metadata
+package import Network
+package import Primitives
+import Synchronization
+
+/// What `mefs status` shows of an engine.
+package struct EngineStatus: Sendable {
+    package let totals: VolumeTotals
+    package let placingBytes: UInt64
+    package let cacheBytesMax: UInt64
+    package let providers: [ProviderRecord]
+    package let uploadBytesPerSecond: Double
+    package let downloadBytesPerSecond: Double
+    package let uploadedBytes: UInt64
+    package let downloadedBytes: UInt64
+    package let degradedReads: UInt64
+    /// Why uploads are not getting through, if they are not.
+    package let lastError: String?
+    package let shardErrors: [String]
+    /// Seconds the oldest dirty byte has waited, if there is one.
+    package let oldestDirtyAgeSeconds: Double?
+}
+
+/// What `statfs(2)` tells.
+package struct VolumeStatistics: Sendable {
+    /// User bytes the providers that are up could hold in all.
+    package let totalBytes: UInt64
+    package let freeBytes: UInt64
+    package let fileCount: UInt64
+}
+
+extension VolumeEngine {
+    package func status() -> EngineStatus {
+        let rates = meters.bytesPerSecond()
+        let totals = metadata.totals
+        return EngineStatus(
+            totals: totals, placingBytes: uploader.placingBytes,
+            cacheBytesMax: configuration.cacheBytesMax,
+            providers: (try? network.providers()) ?? [],
+            uploadBytesPerSecond: rates.upload, downloadBytesPerSecond: rates.download,
+            uploadedBytes: meters.uploadedBytes.load(ordering: .relaxed),
+            downloadedBytes: meters.downloadedBytes.load(ordering: .relaxed),
+            degradedReads: meters.degradedReads.load(ordering: .relaxed),
+            lastError: meters.lastError, shardErrors: meters.shardErrors,
+            oldestDirtyAgeSeconds: totals.oldestDirty.map { max(0, now().seconds(since: $0)) })
+    }
+
+    /// Space as the providers report it, less what the code adds.
+    package func statistics() throws(FileSystemError) -> VolumeStatistics {
+        let providers = ((try? network.providers()) ?? []).filter(\.isUp)
+        let code = configuration.code
+        let capacity = providers.reduce(0) { $0 + $1.capacityBytes }
+        let used = providers.reduce(0) { $0 + min($1.usedBytes, $1.capacityBytes) }
+        let share = Double(code.k) / Double(code.n)
+        return VolumeStatistics(
+            totalBytes: UInt64(Double(capacity) * share),
+            freeBytes: UInt64(Double(capacity - used) * share),
+            fileCount: metadata.totals.inodes)
+    }
+
+    /// Places all that is dirty now.
+    ///
+    /// - Parameter report: called as it goes with the bytes still dirty.
+    /// - Throws: `unavailable`, with the reason, if nothing moved for a minute.
+    package func syncToNetwork(
+        report: (_ dirtyBytes: UInt64) -> Void
+    ) throws(FileSystemError) {
+        try uploader.drain(report: report)
+    }
+
+    /// Evicts every clean block from the cache.
+    ///
+    /// - Returns: the bytes evicted.
+    package func dropCache() throws(FileSystemError) -> UInt64 {
+        try evictor.dropAll()
+    }
+}

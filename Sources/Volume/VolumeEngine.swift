@@ -1,0 +1,103 @@
+package import Logging
+package import Network
+package import Primitives
+import Cache
+import Disk
+import Erasure
+import Metadata
+import Sealing
+import Synchronization
+
+/// One volume: its names, its bytes, their way to the providers and back; without a kernel.
+///
+/// Namespace operations are answered from memory and an open transaction of the metadata store.
+/// Reads and writes go through the cache on the local disk; `Uploader` empties it towards the
+/// providers and `Fetcher` fills it from there. All methods may be called from any thread. Those
+/// with a `wait` argument throw `wouldWait` rather than wait when told so.
+///
+/// Order of locks: a file's content, then the metadata store's own. Never two contents at once.
+package final class VolumeEngine: Sendable {
+    package let configuration: VolumeConfiguration
+    let metadata: MetadataStore
+    let cache: CacheStore
+    let contents = ContentTable()
+    let inodes: LiveInodes
+    let network: any StorageNetwork
+    let meters = Meters()
+    let fetcher: Fetcher
+    let uploader: Uploader
+    let reclaimer: Reclaimer
+    let evictor: Evictor
+    let logger: Logger
+    private let isClosed = Mutex(false)
+
+    /// Opens the volume, recovering what a crash left, and starts its threads.
+    ///
+    /// - Throws: `FileSystemError` if the database or cache cannot be used; the message names the
+    ///   path and what to do.
+    package init(
+        _ configuration: VolumeConfiguration, network: any StorageNetwork, logger: Logger
+    ) throws(FileSystemError) {
+        self.configuration = configuration
+        self.network = network
+        self.logger = logger
+        metadata = try Self.openMetadata(configuration)
+        cache = try CacheStore(directory: configuration.cacheDirectory)
+        try Self.recover(metadata: metadata, cache: cache, logger: logger)
+        inodes = LiveInodes()
+        let reader = StripeReader(
+            network: network, key: configuration.key, meters: meters, logger: logger)
+        fetcher = Fetcher(
+            metadata: metadata, cache: cache, reader: reader, key: configuration.key,
+            logger: logger)
+        uploader = Uploader(
+            configuration: configuration, metadata: metadata, cache: cache, contents: contents,
+            network: network, meters: meters, logger: logger)
+        reclaimer = Reclaimer(
+            metadata: metadata, cache: cache, contents: contents, network: network,
+            fetcher: fetcher, uploader: uploader, logger: logger)
+        evictor = Evictor(
+            configuration: configuration, metadata: metadata, cache: cache, contents: contents,
+            logger: logger)
+        for ino in try metadata.orphans() { reclaimer.reap(ino) }
+        try fetcher.start()
+        try uploader.start()
+        try reclaimer.start()
+        try evictor.start()
+    }
+
+    /// Stops the threads and closes the database, after up to `drainSeconds` of uploading.
+    ///
+    /// What remains dirty is safe on the local disk and is uploaded by the next engine.
+    ///
+    /// - Returns: the dirty bytes that remain.
+    @discardableResult
+    package func shutdown(drainSeconds: Double) throws(FileSystemError) -> UInt64 {
+        guard isClosed.withLock({ closed in defer { closed = true }; return !closed }) else {
+            return 0
+        }
+        if drainSeconds > 0, metadata.totals.dirtyBytes > 0 {
+            do throws(FileSystemError) {
+                try uploader.drain(seconds: drainSeconds) { _ in }
+            } catch {
+                logger.warning("not everything could be placed: \(error.message)")
+            }
+        }
+        evictor.stop()
+        reclaimer.stop()
+        uploader.stop()
+        fetcher.stop()
+        try cache.syncAll()
+        let remaining = metadata.totals.dirtyBytes
+        try metadata.close()
+        return remaining
+    }
+
+    private static func openMetadata(
+        _ configuration: VolumeConfiguration
+    ) throws(FileSystemError) -> MetadataStore {
+        try MetadataStore(
+            openingOrCreating: configuration.metadataPath, volume: configuration.id,
+            rootUID: configuration.rootUID, rootGID: configuration.rootGID, now: Clock.now())
+    }
+}

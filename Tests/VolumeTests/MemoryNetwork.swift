@@ -1,0 +1,127 @@
+import Network
+import Primitives
+import Sealing
+import Synchronization
+import Transport
+
+/// Providers in memory, with switches for what providers do in the world: die, fill up, rot, lie.
+final class MemoryNetwork: StorageNetwork {
+    struct Provider {
+        let record: Int
+        var shards: [ShardID: [UInt8]] = [:]
+        var isUp = true
+        var capacityBytes: UInt64
+        var usedBytes: UInt64 { shards.values.reduce(0) { $0 + UInt64($1.count) } }
+        /// Puts still to be accepted before every further one fails.
+        var putsLeft: Int?
+    }
+
+    let ids: [NodeID]
+    private let state: Mutex<[NodeID: Provider]>
+
+    init(count: Int, capacityBytes: UInt64 = 1 << 32) {
+        var ids: [NodeID] = []
+        var providers: [NodeID: Provider] = [:]
+        for number in 0..<count {
+            let digest = SHA256.digest([UInt8(number)])
+            guard let id = NodeID(bytes: digest.bytes) else { continue }
+            ids.append(id)
+            providers[id] = Provider(record: number, capacityBytes: capacityBytes)
+        }
+        self.ids = ids
+        state = Mutex(providers)
+    }
+
+    // MARK: Switches
+
+    func change(_ id: NodeID, _ body: (inout Provider) -> Void) {
+        state.withLock { providers in
+            guard var provider = providers[id] else { return }
+            body(&provider)
+            providers[id] = provider
+        }
+    }
+
+    /// Flips one bit of every shard that `id` holds, at a byte chosen by `byte`.
+    func rot(_ id: NodeID, byte: (Int) -> Int) {
+        change(id) { provider in
+            for key in provider.shards.keys {
+                guard var bytes = provider.shards[key] else { continue }
+                bytes[byte(bytes.count)] ^= 1
+                provider.shards[key] = bytes
+            }
+        }
+    }
+
+    var shardCount: Int { state.withLock { $0.values.reduce(0) { $0 + $1.shards.count } } }
+
+    var storedBytes: UInt64 { state.withLock { $0.values.reduce(0) { $0 + $1.usedBytes } } }
+
+    // MARK: StorageNetwork
+
+    func providers() throws(NetworkError) -> [ProviderRecord] {
+        guard let address = NodeAddress("127.0.0.1:1") else {
+            throw NetworkError(.malformed, "address")
+        }
+        return state.withLock { providers in
+            ids.compactMap { id in
+                guard let provider = providers[id] else { return nil }
+                return ProviderRecord(
+                    id: id, address: address, domain: id.hex,
+                    capacityBytes: provider.capacityBytes, usedBytes: provider.usedBytes,
+                    isUp: provider.isUp, lastSeen: Timestamp.epoch)
+            }
+        }
+    }
+
+    func put(
+        _ shard: ShardID, to node: NodeID, bytes: UnsafeRawBufferPointer, root: Digest
+    ) -> Pending<Void> {
+        let copy = Array(bytes)
+        let isRight = MerkleTree.root(of: bytes) == root
+        return Pending(
+            state.withLock { providers -> Result<Void, NetworkError> in
+                guard var provider = providers[node], provider.isUp else {
+                    return .failure(NetworkError(.unreachable, "down"))
+                }
+                guard isRight else { return .failure(NetworkError(.corrupt, "root")) }
+                if let left = provider.putsLeft {
+                    guard left > 0 else { return .failure(NetworkError(.closed, "died")) }
+                    provider.putsLeft = left - 1
+                }
+                guard provider.usedBytes + UInt64(copy.count) <= provider.capacityBytes else {
+                    return .failure(NetworkError(.full, "full"))
+                }
+                provider.shards[shard] = copy
+                providers[node] = provider
+                return .success(())
+            })
+    }
+
+    func get(
+        _ shard: ShardID, from node: NodeID, offset: Int, count: Int
+    ) -> Pending<[UInt8]> {
+        Pending(
+            state.withLock { providers -> Result<[UInt8], NetworkError> in
+                guard let provider = providers[node], provider.isUp else {
+                    return .failure(NetworkError(.unreachable, "down"))
+                }
+                guard let bytes = provider.shards[shard], offset + count <= bytes.count else {
+                    return .failure(NetworkError(.notFound, "no such shard"))
+                }
+                return .success(Array(bytes[offset..<offset + count]))
+            })
+    }
+
+    func delete(_ shards: [ShardID], from node: NodeID) -> Pending<Void> {
+        Pending(
+            state.withLock { providers -> Result<Void, NetworkError> in
+                guard var provider = providers[node], provider.isUp else {
+                    return .failure(NetworkError(.unreachable, "down"))
+                }
+                for shard in shards { provider.shards[shard] = nil }
+                providers[node] = provider
+                return .success(())
+            })
+    }
+}
