@@ -1,0 +1,233 @@
+import Control
+import Disk
+import Glibc
+import Primitives
+import Synchronization
+import Testing
+
+/// A mount process that makes up its answers.
+private final class FakeMount: ControlHandler {
+    let stopSeconds = Mutex<Double?>(nil)
+
+    func status() throws(ControlFailure) -> VolumeStatus {
+        var status = VolumeStatus(volume: "home", mountpoint: "/mnt/a\nb", pid: 7)
+        status.dirtyBytes = .max
+        status.uploadBytesPerSecond = .nan
+        status.providers = [
+            VolumeStatus.Provider(
+                id: "ab",
+                address: "[::1]:1",
+                domain: "d",
+                up: true,
+                usedBytes: 1,
+                capacityBytes: 2
+            )
+        ]
+        return status
+    }
+
+    func sync(progress: (SyncProgress) -> Void) throws(ControlFailure) {
+        for remaining in [UInt64(20), 10, 0] {
+            progress(SyncProgress(remainingBytes: remaining, totalBytes: 20))
+        }
+    }
+
+    func dropCache() throws(ControlFailure) -> UInt64 {
+        throw ControlFailure(.diskFull, "the disk is full: make room")
+    }
+
+    func stop(
+        drainSeconds: Double,
+        progress: (SyncProgress) -> Void
+    ) throws(ControlFailure) -> UInt64 {
+        stopSeconds.withLock { $0 = drainSeconds }
+        return 5
+    }
+}
+
+private func withServer(
+    named name: String = "control.sock",
+    _ body: (String, FakeMount, ControlServer) throws -> Void
+) throws {
+    let directory = "/tmp/mefs-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+    try Directory.make(directory, durably: false)
+    defer { try? Directory.remove(tree: directory) }
+    let path = directory + "/" + name
+    try Directory.make(Directory.parent(of: path), durably: false)
+    let mount = FakeMount()
+    let server = try ControlServer(path: path, handler: mount)
+    defer { server.stop() }
+    try body(path, mount, server)
+}
+
+struct ControlSocketTests {
+    @Test func everyRequestIsAnswered() throws {
+        try withServer { path, mount, _ in
+            let client = try ControlClient(path: path)
+            let status = try client.status()
+            #expect(status.dirtyBytes == .max)
+            #expect(status.uploadBytesPerSecond.isNaN)
+            #expect(status.mountpoint == "/mnt/a\nb")
+            #expect(status.providers.first?.address == "[::1]:1")
+            var steps: [UInt64] = []
+            try client.sync { steps.append($0.remainingBytes) }
+            #expect(steps == [20, 10, 0])
+            #expect(try client.stop(drainSeconds: 2.5) == 5)
+            #expect(mount.stopSeconds.withLock { $0 } == 2.5)
+        }
+    }
+
+    @Test func failureKeepsItsCodeAndMessage() throws {
+        try withServer { path, _, _ in
+            let client = try ControlClient(path: path)
+            let failure = #expect(throws: ControlFailure.self) { try client.dropCache() }
+            #expect(failure == ControlFailure(.diskFull, "the disk is full: make room"))
+            // The connection is still good.
+            #expect(try client.status().volume == "home")
+        }
+    }
+
+    @Test func longPathsWork() throws {
+        let name = (0..<4).map { _ in String(repeating: "long", count: 20) }.joined(separator: "/")
+        try withServer(named: name + "/control.sock") { path, _, _ in
+            #expect(path.utf8.count > 300)
+            let status = try ControlClient(path: path).status()
+            #expect(status.pid == 7)
+        }
+    }
+
+    @Test func socketIsGoneAfterTheEndAndClientsNotice() throws {
+        try withServer { path, _, server in
+            let client = try ControlClient(path: path)
+            _ = try client.status()
+            server.stop()
+            #expect(client.waitForEnd(.seconds(30)))
+            #expect(!WholeFile.exists(path))
+            let failure = #expect(throws: ControlFailure.self) { try ControlClient(path: path) }
+            #expect(failure?.code == .notFound)
+        }
+    }
+
+    @Test func socketOfADeadProcessIsReplaced() throws {
+        try withServer { path, _, _ in
+            // As if the first had died without removing it.
+            let second = try ControlServer(path: path, handler: FakeMount())
+            let status = try ControlClient(path: path).status()
+            #expect(status.volume == "home")
+            second.stop()
+        }
+    }
+
+    @Test func tooManyConnectionsAreRefusedAndOthersGoOn() throws {
+        try withServer { path, _, _ in
+            var clients: [ControlClient] = []
+            for _ in 0..<16 {
+                let client = try ControlClient(path: path)
+                _ = try client.status()
+                clients.append(client)
+            }
+            #expect(throws: ControlFailure.self) { try ControlClient(path: path).status() }
+            for client in clients { #expect(try client.status().pid == 7) }
+        }
+    }
+
+    @Test(arguments: [
+        "", "{}", "[1]", "{\"request\":\"fly\"}", "{\"request\":\"stop\",\"drainSeconds\":-1}",
+        "{\"request\":\"stop\",\"drainSeconds\":1e300}", "{\"request\":",
+    ])
+    func malformedRequestsThrow(line: String) {
+        #expect(throws: ControlFailure.self) { try ControlRequest(parsing: Array(line.utf8)) }
+    }
+
+    @Test(arguments: [
+        ControlRequest.status, .sync, .dropCache, .stop(drainSeconds: 0), .stop(drainSeconds: 90),
+    ])
+    func requestsSurviveTheWire(request: ControlRequest) throws {
+        let line = request.encoded()
+        #expect(try ControlRequest(parsing: line) == request)
+        for count in 0..<line.count {
+            #expect(throws: ControlFailure.self) {
+                try ControlRequest(parsing: Array(line.prefix(count)))
+            }
+        }
+    }
+
+    @Test func repliesSurviveTheWireAndFlippedBitsNeverTrap() throws {
+        let replies: [ControlReply] = [
+            .done(bytes: .max), .progress(SyncProgress(remainingBytes: 1, totalBytes: 2)),
+            .failed(ControlFailure(.corrupt, "a\nb")),
+            .status(VolumeStatus(volume: "v", mountpoint: "/m", pid: 1)),
+        ]
+        for reply in replies {
+            let line = reply.encoded()
+            #expect(!line.contains(UInt8(ascii: "\n")))
+            #expect(try ControlReply(parsing: line) == reply)
+            for index in line.indices {
+                for bit in 0..<8 {
+                    var flipped = line
+                    flipped[index] ^= 1 << bit
+                    _ = try? ControlReply(parsing: flipped)
+                }
+            }
+        }
+    }
+
+    @Test func formOnTheWireIsTheDocumentedOne() {
+        func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+        #expect(text(ControlRequest.sync.encoded()) == #"{"request":"sync"}"#)
+        #expect(
+            text(ControlRequest.stop(drainSeconds: 60).encoded())
+                == #"{"drainSeconds":60,"request":"stop"}"#
+        )
+        #expect(text(ControlReply.done(bytes: 3).encoded()) == #"{"doneBytes":3}"#)
+        #expect(
+            text(
+                ControlReply.progress(SyncProgress(remainingBytes: 1, totalBytes: 2)).encoded()
+            )
+                == #"{"progress":{"remainingBytes":1,"totalBytes":2}}"#
+        )
+        #expect(
+            text(ControlReply.failed(ControlFailure(.wrongSecret, "no")).encoded())
+                == #"{"failed":{"code":6,"message":"no"}}"#
+        )
+    }
+
+    @Test func ordinaryDirectoriesAreNoMounts() {
+        let failure = #expect(throws: ControlFailure.self) {
+            try ControlClient(mountHolding: "/tmp")
+        }
+        #expect(
+            failure
+                == ControlFailure(
+                    .notFound,
+                    "/tmp is not in a mounted MEFS volume; mount it with mount.mefs"
+                )
+        )
+        let missing = #expect(throws: ControlFailure.self) {
+            try MountLocator.state(of: "/no/such/file")
+        }
+        #expect(missing == ControlFailure(.notFound, "/no/such/file does not exist"))
+    }
+
+    @Test(arguments: ["local", "placing 0/1", "placing 3/8", "placed"])
+    func placementStateIsReadBack(text: String) {
+        #expect(PlacementState(text)?.description == text)
+    }
+
+    @Test(arguments: ["", "placing", "placing 3", "placing 9/8", "placing -1/2", "placing 1/2/3"])
+    func otherTextIsNoPlacementState(text: String) {
+        #expect(PlacementState(text) == nil)
+    }
+
+    @Test func exitCodesAreTheDocumentedOnes() {
+        #expect(ExitCode.allCases.map(\.rawValue) == Array(0...9))
+        #expect(ControlFailure(FileSystemError(.noSpace, "x")).code == .diskFull)
+        #expect(ControlFailure(FileSystemError(.unavailable, "x")).code == .unreachable)
+    }
+
+    @Test func fractionStaysBetweenZeroAndOne() {
+        #expect(SyncProgress(remainingBytes: 0, totalBytes: 0).fraction == 1)
+        #expect(SyncProgress(remainingBytes: 5, totalBytes: 10).fraction == 0.5)
+        #expect(SyncProgress(remainingBytes: 11, totalBytes: 10).fraction == 0)
+    }
+}
