@@ -1,0 +1,226 @@
+package import FUSE
+package import Primitives
+import Glibc
+import Volume
+
+extension FileSystemAdapter {
+    // MARK: Opening and closing
+
+    package func create(
+        _ request: consuming Request, _ new: NewInode, name: [UInt8], in parent: InodeNumber,
+        how: OpenRequest
+    ) {
+        let engine = engine
+        serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
+            let name = try entryName(name)
+            let (attributes, isNew) = try createOrFind(new, named: name, in: parent, how)
+            let ino = attributes.ino
+            let cuts = how.truncates && !isNew
+            try engine.open(ino, forWriting: how.isForWriting, truncate: cuts, wait: wait)
+            engine.retain(ino)
+            return cuts ? try engine.attributes(of: ino) : attributes
+        } reply: { [self] request, attributes in
+            let ino = attributes.ino
+            if how.isForWriting { writers.add(ino) }
+            guard !request.replyCreated(attributes, forWriting: how.isForWriting) else { return }
+            closed(ino, forWriting: how.isForWriting)
+            engine.forget(ino, count: 1)
+        }
+    }
+
+    /// Makes the file; takes the one that is there if the kernel's view of it was out of date.
+    private func createOrFind(
+        _ new: NewInode, named name: EntryName, in parent: InodeNumber, _ how: OpenRequest
+    ) throws(FileSystemError) -> (Attributes, isNew: Bool) {
+        do throws(FileSystemError) {
+            return (try engine.create(new, named: name, in: parent), true)
+        } catch {
+            guard error.code == .exists, !how.isExclusive else { throw error }
+            return (try engine.lookup(name, in: parent), false)
+        }
+    }
+
+    package func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest) {
+        let engine = engine
+        serve(request, on: dataLane) { wait throws(FileSystemError) in
+            try engine.open(ino, forWriting: how.isForWriting, truncate: how.truncates, wait: wait)
+            if how.truncates, how.killsPrivileges { try engine.stripPrivileges(of: ino) }
+        } reply: { [self] request, _ in
+            if how.isForWriting { writers.add(ino) }
+            if !request.replyOpened(forWriting: how.isForWriting) {
+                closed(ino, forWriting: how.isForWriting)
+            }
+        }
+    }
+
+    package func release(_ request: consuming Request, _ ino: InodeNumber, forWriting: Bool) {
+        closed(ino, forWriting: forWriting)
+        request.done()
+    }
+
+    private func closed(_ ino: InodeNumber, forWriting: Bool) {
+        if forWriting { writers.remove(ino) }
+        engine.release(ino, forWriting: forWriting)
+    }
+
+    // MARK: Reading and writing
+
+    package func read(
+        _ request: consuming Request, _ ino: InodeNumber, offset: UInt64, count: Int
+    ) {
+        let buffer = ReadBuffer(byteCount: count)
+        switch fill(buffer, ino, offset, .never) {
+        case .success(let got): request.reply(bytes: buffer.prefix(got))
+        case .failure(let error) where error.code == .wouldWait:
+            let handover = request.handOver()
+            dataLane.run { [self] in
+                switch fill(buffer, ino, offset, .allowed) {
+                case .success(let got): handover.take().reply(bytes: buffer.prefix(got))
+                case .failure(let error): fail(handover.take(), error)
+                }
+            }
+        case .failure(let error): fail(request, error)
+        }
+    }
+
+    private func fill(
+        _ buffer: ReadBuffer, _ ino: InodeNumber, _ offset: UInt64, _ wait: Wait
+    ) -> Result<Int, FileSystemError> {
+        attempt { () throws(FileSystemError) in
+            try engine.read(ino, offset: offset, into: buffer.bytes, wait: wait)
+        }
+    }
+
+    package func write(
+        _ request: consuming Request, _ ino: InodeNumber, offset: UInt64,
+        bytes: UnsafeRawBufferPointer, killsPrivileges: Bool
+    ) {
+        if killsPrivileges {
+            let stripped = attempt { () throws(FileSystemError) in
+                try engine.stripPrivileges(of: ino)
+            }
+            if case .failure(let error) = stripped { return fail(request, error) }
+        }
+        let written = attempt { () throws(FileSystemError) in
+            try engine.write(ino, offset: offset, from: bytes, wait: .never)
+        }
+        switch written {
+        case .success(let count): request.reply(written: count)
+        case .failure(let error) where error.code == .wouldWait:
+            write(request, ino, offset, copy: Array(bytes))
+        case .failure(let error): fail(request, error)
+        }
+    }
+
+    private func write(
+        _ request: consuming Request, _ ino: InodeNumber, _ offset: UInt64, copy: [UInt8]
+    ) {
+        let engine = engine
+        serveWaiting(request, on: dataLane) { [self] wait throws(FileSystemError) in
+            try copy.withUnsafeBytes { bytes in
+                attempt { () throws(FileSystemError) in
+                    try engine.write(ino, offset: offset, from: bytes, wait: wait)
+                }
+            }.get()
+        } reply: { request, count in
+            request.reply(written: count)
+        }
+    }
+
+    package func sync(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool) {
+        let engine = engine
+        serve(request, on: syncLane) { wait throws(FileSystemError) in
+            try engine.sync(ino, dataOnly: dataOnly, wait: wait)
+        } reply: { request, _ in
+            request.done()
+        }
+    }
+
+    // MARK: Space
+
+    package func allocate(
+        _ request: consuming Request, _ ino: InodeNumber, range: Range<UInt64>,
+        mode: AllocationMode?
+    ) {
+        guard let mode else { return request.fail(EOPNOTSUPP) }
+        let engine = engine
+        serve(request, on: dataLane) { wait throws(FileSystemError) in
+            switch mode {
+            case .reserve:
+                try engine.allocate(ino, range: range, keepSize: false, wait: wait)
+            case .reserveKeepingSize:
+                try engine.allocate(ino, range: range, keepSize: true, wait: wait)
+            case .punchHole:
+                try engine.punchHole(ino, range: range, wait: wait)
+            case .zero:
+                try engine.zeroRange(ino, range: range, keepSize: false, wait: wait)
+            case .zeroKeepingSize:
+                try engine.zeroRange(ino, range: range, keepSize: true, wait: wait)
+            }
+        } reply: { request, _ in
+            request.done()
+        }
+    }
+
+    /// Looks for data or a hole.
+    ///
+    /// The kernel writes nothing back before it asks, so while somebody may be writing, pages the
+    /// engine has not seen may hold data where it sees a hole or the end. It is made to write them
+    /// back first, on a lane of its own: that sends write requests and waits for their replies.
+    package func seek(
+        _ request: consuming Request, _ ino: InodeNumber, from offset: UInt64, to target: SeekKind
+    ) {
+        guard writers.contains(ino) else {
+            return finishSeek(request, ino, offset, target)
+        }
+        let handover = request.handOver()
+        let isQueued = kernelLane.tryRun { [self] in
+            guard dropKernelPages(of: ino) else { return handover.take().fail(EIO) }
+            finishSeek(handover.take(), ino, offset, target)
+        }
+        if !isQueued { handover.take().fail(EAGAIN) }
+    }
+
+    private func finishSeek(
+        _ request: consuming Request, _ ino: InodeNumber, _ offset: UInt64, _ target: SeekKind
+    ) {
+        let found = attempt { () throws(FileSystemError) in
+            try engine.seek(ino, from: offset, to: target == .data ? .data : .hole)
+        }
+        switch found {
+        case .success(let offset): request.reply(offset: offset)
+        case .failure(let error): fail(request, error)
+        }
+    }
+
+    package func copyRange(
+        _ request: consuming Request, from source: InodeNumber, at sourceOffset: UInt64,
+        to target: InodeNumber, at targetOffset: UInt64, count: UInt64
+    ) {
+        let engine = engine
+        serve(request, on: dataLane) { wait throws(FileSystemError) in
+            try engine.copyRange(
+                from: source, at: sourceOffset, to: target, at: targetOffset, count: count,
+                wait: wait)
+        } reply: { request, copied in
+            // More than `count` is never copied, and the kernel asks for less than 2^31.
+            request.reply(written: Int(clamping: copied))
+        }
+    }
+}
+
+/// Room for the answer to one read.
+private final class ReadBuffer: @unchecked Sendable {
+    // SAFETY: one thread at a time uses it: the session's, then the one it is handed to.
+    let bytes: UnsafeMutableRawBufferPointer
+
+    init(byteCount: Int) {
+        bytes = .allocate(byteCount: byteCount, alignment: 16)
+    }
+
+    deinit { bytes.deallocate() }
+
+    func prefix(_ count: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: bytes[..<count])
+    }
+}

@@ -1,0 +1,143 @@
+package import Disk
+package import FUSE
+package import Logging
+package import Volume
+import Glibc
+import Primitives
+import Synchronization
+
+/// Turns the kernel's requests into calls of the engine and its answers into replies; the only
+/// place that knows both.
+///
+/// Every call is tried on the session's own thread with `wait: .never`. What would wait for a disk
+/// sync or the network is handed to a lane of blocking threads and replied to from there. Lanes
+/// never wait for each other: syncs have their own, so that reads that wait for the network do not
+/// hold them up, and so have calls that make the kernel send further requests.
+package final class FileSystemAdapter: Operations {
+    /// Threads that wait for the network: the 16 requests of 64 KiB to 1 MiB that readahead sends
+    /// at once. Each waiting write holds a copy of at most 1 MiB.
+    private static let dataThreadCount = 16
+    private static let dataQueueMax = 64
+    /// Threads that wait for disk syncs; syncs of several threads share one commit.
+    private static let syncThreadCount = 4
+    private static let syncQueueMax = 64
+    /// Threads in calls that wait for the kernel, and so for the session's threads. These never
+    /// wait for room here: past the limit the call fails.
+    private static let kernelThreadCount = 2
+    private static let kernelQueueMax = 256
+
+    let engine: VolumeEngine
+    let logger: Logger
+    /// Answers `user.mefs.control` on the root directory.
+    let controlPath: [UInt8]
+    let writers = OpenWriters()
+    let dataLane: BlockingPool
+    let syncLane: BlockingPool
+    let kernelLane: BlockingPool
+    private let session = Mutex<Session?>(nil)
+    private let onStart: @Sendable () -> Void
+
+    /// - Parameters:
+    ///   - controlPath: path of the mount's control socket.
+    ///   - onStart: called once the kernel has agreed on the protocol.
+    package init(
+        _ engine: VolumeEngine, controlPath: String, logger: Logger,
+        onStart: @escaping @Sendable () -> Void = {}
+    ) throws(DiskError) {
+        self.engine = engine
+        self.logger = logger
+        self.controlPath = Array(controlPath.utf8)
+        self.onStart = onStart
+        dataLane = try BlockingPool(
+            "data", threadCount: Self.dataThreadCount, queueMax: Self.dataQueueMax)
+        syncLane = try BlockingPool(
+            "sync", threadCount: Self.syncThreadCount, queueMax: Self.syncQueueMax)
+        kernelLane = try BlockingPool(
+            "kernel", threadCount: Self.kernelThreadCount, queueMax: Self.kernelQueueMax)
+    }
+
+    /// Tells which session's kernel caches to invalidate.
+    package func attach(_ session: Session) {
+        self.session.withLock { $0 = session }
+    }
+
+    /// Answers what was handed over and stops the lanes; once the session's threads have ended.
+    package func close() {
+        dataLane.close()
+        syncLane.close()
+        kernelLane.close()
+        session.withLock { $0 = nil }
+    }
+
+    package func started() { onStart() }
+
+    /// Has the kernel write back and drop the pages of every inode it knows.
+    ///
+    /// Never on a thread of the session.
+    package func dropKernelPages() {
+        for ino in engine.knownInodes() { _ = dropKernelPages(of: ino) }
+    }
+
+    /// - Returns: whether the engine has seen all of the inode's bytes now.
+    func dropKernelPages(of ino: InodeNumber) -> Bool {
+        session.withLock { $0 }?.invalidate(ino) ?? false
+    }
+
+    // MARK: Parts of every operation
+
+    /// Runs a call of the engine for its answer or its error.
+    func attempt<Answer>(
+        _ body: () throws(FileSystemError) -> Answer
+    ) -> Result<Answer, FileSystemError> {
+        do throws(FileSystemError) {
+            return .success(try body())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Answers with an error, logging it if it tells of trouble.
+    func fail(_ request: consuming Request, _ error: FileSystemError) {
+        let verdict = error.code.verdict
+        if let level = verdict.level { logger.log(level: level, "\(error.message)") }
+        request.fail(verdict.errno)
+    }
+
+    /// Runs `body` at once without waiting, or on `lane` if it would wait; then replies.
+    func serve<Answer>(
+        _ request: consuming Request, on lane: BlockingPool,
+        _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
+        reply: @escaping @Sendable (consuming Request, Answer) -> Void
+    ) {
+        switch attempt({ () throws(FileSystemError) in try body(.never) }) {
+        case .success(let answer): reply(request, answer)
+        case .failure(let error) where error.code == .wouldWait:
+            serveWaiting(request, on: lane, body, reply: reply)
+        case .failure(let error): fail(request, error)
+        }
+    }
+
+    /// Runs `body` on `lane`; then replies.
+    func serveWaiting<Answer>(
+        _ request: consuming Request, on lane: BlockingPool,
+        _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
+        reply: @escaping @Sendable (consuming Request, Answer) -> Void
+    ) {
+        let handover = request.handOver()
+        lane.run {
+            switch self.attempt({ () throws(FileSystemError) in try body(.allowed) }) {
+            case .success(let answer): reply(handover.take(), answer)
+            case .failure(let error): self.fail(handover.take(), error)
+            }
+        }
+    }
+
+    /// The bytes as a name of an entry.
+    func entryName(_ bytes: [UInt8]) throws(FileSystemError) -> EntryName {
+        do throws(EntryName.Problem) {
+            return try EntryName(bytes)
+        } catch {
+            throw FileSystemError(error)
+        }
+    }
+}

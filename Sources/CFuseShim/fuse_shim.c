@@ -1,0 +1,140 @@
+#include "fuse_shim.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+const int32_t fuse_shim_falloc_keep_size = FALLOC_FL_KEEP_SIZE;
+const int32_t fuse_shim_falloc_punch_hole = FALLOC_FL_PUNCH_HOLE;
+const int32_t fuse_shim_falloc_zero_range = FALLOC_FL_ZERO_RANGE;
+const uint32_t fuse_shim_rename_noreplace = RENAME_NOREPLACE;
+const uint32_t fuse_shim_rename_exchange = RENAME_EXCHANGE;
+const int32_t fuse_shim_xattr_create = XATTR_CREATE;
+const int32_t fuse_shim_xattr_replace = XATTR_REPLACE;
+const int32_t fuse_shim_seek_data = SEEK_DATA;
+const int32_t fuse_shim_seek_hole = SEEK_HOLE;
+
+// Set by the thread that reads INIT, before the reply; read by any thread later.
+static _Atomic uint32_t offered_flags;
+static _Atomic uint64_t init_unique;
+static _Atomic bool killpriv_taken;
+
+static _Thread_local bool kills_privileges;
+
+struct fuse_session *fuse_shim_session_new(
+    struct fuse_args *args, const struct fuse_lowlevel_ops *ops, void *userdata) {
+    return fuse_session_new(args, ops, sizeof *ops, userdata);
+}
+
+// Without FUSE_HANDLE_KILLPRIV_V2 the kernel asks for the xattr security.capability before every
+// single write(2), as it may not remember that there is none (SB_NOSEC stays off).
+static void patch_init_reply(struct iovec *iov, int count) {
+    if (count < 2 || iov[0].iov_len != sizeof(struct fuse_out_header)) return;
+    struct fuse_out_header header;
+    memcpy(&header, iov[0].iov_base, sizeof header);
+    uint64_t unique = atomic_load(&init_unique);
+    if (unique == 0 || header.unique != unique) return;
+    atomic_store(&init_unique, 0);
+    if (header.error != 0 || iov[1].iov_len < sizeof(struct fuse_init_out)) return;
+    if (!(atomic_load(&offered_flags) & FUSE_HANDLE_KILLPRIV_V2)) return;
+    struct fuse_init_out reply;
+    memcpy(&reply, iov[1].iov_base, sizeof reply);
+    reply.flags |= FUSE_HANDLE_KILLPRIV_V2;
+    memcpy(iov[1].iov_base, &reply, sizeof reply);
+    atomic_store(&killpriv_taken, true);
+}
+
+static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata) {
+    (void)userdata;
+    if (atomic_load_explicit(&init_unique, memory_order_relaxed) != 0)
+        patch_init_reply(iov, count);
+    return writev(fd, iov, count);
+}
+
+static ssize_t read_request(int fd, void *bytes, size_t size, void *userdata) {
+    (void)userdata;
+    return read(fd, bytes, size);
+}
+
+int fuse_shim_offer_killpriv(struct fuse_session *session) {
+    static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
+    return fuse_session_custom_io(session, &io, fuse_session_fd(session));
+}
+
+bool fuse_shim_has_killpriv(void) { return atomic_load(&killpriv_taken); }
+
+// Copies the fixed part of the request that follows the header; false if it is not there.
+static bool body(const struct fuse_buf *buffer, void *into, size_t size) {
+    if (buffer->size < sizeof(struct fuse_in_header) + size) return false;
+    memcpy(into, (const char *)buffer->mem + sizeof(struct fuse_in_header), size);
+    return true;
+}
+
+static bool asks_to_kill_privileges(const struct fuse_buf *buffer, uint32_t opcode) {
+    switch (opcode) {
+    case FUSE_WRITE: {
+        struct fuse_write_in in;
+        return body(buffer, &in, sizeof in) && in.write_flags & FUSE_WRITE_KILL_SUIDGID;
+    }
+    case FUSE_SETATTR: {
+        struct fuse_setattr_in in;
+        return body(buffer, &in, sizeof in) && in.valid & FATTR_KILL_SUIDGID;
+    }
+    case FUSE_OPEN: {
+        struct fuse_open_in in;
+        return body(buffer, &in, sizeof in) && in.open_flags & FUSE_OPEN_KILL_SUIDGID;
+    }
+    case FUSE_CREATE: {
+        struct fuse_create_in in;
+        return body(buffer, &in, sizeof in) && in.open_flags & FUSE_OPEN_KILL_SUIDGID;
+    }
+    default:
+        return false;
+    }
+}
+
+static void note_request(const struct fuse_buf *buffer) {
+    kills_privileges = false;
+    if (buffer->flags & FUSE_BUF_IS_FD || buffer->size < sizeof(struct fuse_in_header)) return;
+    struct fuse_in_header header;
+    memcpy(&header, buffer->mem, sizeof header);
+    if (header.opcode == FUSE_INIT) {
+        struct fuse_init_in in;
+        if (!body(buffer, &in, sizeof in)) return;
+        atomic_store(&offered_flags, in.flags);
+        atomic_store(&init_unique, header.unique);
+        return;
+    }
+    kills_privileges = asks_to_kill_privileges(buffer, header.opcode);
+}
+
+int fuse_shim_serve_one(struct fuse_session *session, struct fuse_buf *buffer) {
+    if (fuse_session_exited(session)) return 0;
+    int received = fuse_session_receive_buf(session, buffer);
+    if (received == -EINTR || received == -EAGAIN) return 1;
+    if (received <= 0) return received;
+    note_request(buffer);
+    fuse_session_process_buf(session, buffer);
+    return 1;
+}
+
+void fuse_shim_free_buffer(struct fuse_buf *buffer) {
+    free(buffer->mem);
+    buffer->mem = NULL;
+}
+
+bool fuse_shim_kills_privileges(void) { return kills_privileges; }
+
+void fuse_shim_keep_large_blocks(void) {
+    // 32 MiB is the largest threshold glibc takes (DEFAULT_MMAP_THRESHOLD_MAX).
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 128 << 20);
+}

@@ -1,0 +1,53 @@
+// What Swift cannot say to libfuse itself: functions that newer versions of libfuse turn into
+// macros, constants that need _GNU_SOURCE, and the few protocol fields that libfuse 3.14 does not
+// pass on. Sources: <linux/fuse.h> (kernel ABI), `man 4 fuse`.
+
+#ifndef FUSE_SHIM_H
+#define FUSE_SHIM_H
+
+// As in CFuse's shim.h.
+#ifndef FUSE_USE_VERSION
+#define FUSE_USE_VERSION 314
+#endif
+#include <fuse_lowlevel.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// Modes of fallocate(2), flags of renameat2(2), setxattr(2) and whence values of lseek(2).
+extern const int32_t fuse_shim_falloc_keep_size;
+extern const int32_t fuse_shim_falloc_punch_hole;
+extern const int32_t fuse_shim_falloc_zero_range;
+extern const uint32_t fuse_shim_rename_noreplace;
+extern const uint32_t fuse_shim_rename_exchange;
+extern const int32_t fuse_shim_xattr_create;
+extern const int32_t fuse_shim_xattr_replace;
+extern const int32_t fuse_shim_seek_data;
+extern const int32_t fuse_shim_seek_hole;
+
+// fuse_session_new, which is a macro from libfuse 3.17 on.
+struct fuse_session *fuse_shim_session_new(
+    struct fuse_args *args, const struct fuse_lowlevel_ops *ops, void *userdata);
+
+// Lets the session answer INIT with FUSE_HANDLE_KILLPRIV_V2 when the kernel offers it, a flag that
+// libfuse 3.14 does not know. Call after fuse_session_mount. 0 or -errno.
+int fuse_shim_offer_killpriv(struct fuse_session *session);
+
+// Whether the kernel took FUSE_HANDLE_KILLPRIV_V2; known after INIT.
+bool fuse_shim_has_killpriv(void);
+
+// Reads one request from the kernel and has libfuse call its handler. `buffer` belongs to the
+// calling thread, starts zeroed and is freed with fuse_shim_free_buffer.
+// 1 handled, 0 the session ended, else -errno.
+int fuse_shim_serve_one(struct fuse_session *session, struct fuse_buf *buffer);
+
+void fuse_shim_free_buffer(struct fuse_buf *buffer);
+
+// Whether the request the calling thread serves just now demands that set-user-id, set-group-id
+// and file capabilities go (write, truncate and open with O_TRUNC by who lacks CAP_FSETID).
+bool fuse_shim_kills_privileges(void);
+
+// Keeps blocks of up to 32 MiB in malloc's arenas instead of mapping and unmapping, and so
+// zeroing, them at every use.
+void fuse_shim_keep_large_blocks(void);
+
+#endif

@@ -1,0 +1,90 @@
+import CFuse
+import CFuseShim
+import Glibc
+import Primitives
+
+// The kernel's flag words as values of ours.
+
+extension AttributeChange {
+    /// - Parameter valid: `FUSE_SET_ATTR_*` bits, saying which fields of `values` count.
+    init(_ values: stat, valid: Int32) {
+        self.init()
+        if valid & FUSE_SET_ATTR_MODE != 0 { mode = UInt16(values.st_mode & 0o7777) }
+        if valid & FUSE_SET_ATTR_UID != 0 { uid = values.st_uid }
+        if valid & FUSE_SET_ATTR_GID != 0 { gid = values.st_gid }
+        if valid & FUSE_SET_ATTR_SIZE != 0 { size = UInt64(max(0, values.st_size)) }
+        if valid & FUSE_SET_ATTR_ATIME_NOW != 0 {
+            accessed = .now()
+        } else if valid & FUSE_SET_ATTR_ATIME != 0 {
+            accessed = Timestamp(values.st_atim)
+        }
+        if valid & FUSE_SET_ATTR_MTIME_NOW != 0 {
+            modified = .now()
+        } else if valid & FUSE_SET_ATTR_MTIME != 0 {
+            modified = Timestamp(values.st_mtim)
+        }
+        if valid & FUSE_SET_ATTR_CTIME != 0 { changed = Timestamp(values.st_ctim) }
+    }
+}
+
+extension NewInode {
+    /// An inode that belongs to its maker; the kernel has applied the umask to `mode`.
+    init(_ kind: FileKind, _ mode: UInt32, _ caller: Caller, rdev: UInt64 = 0) {
+        self.init(
+            kind: kind, mode: UInt16(mode & 0o7777), uid: caller.uid, gid: caller.gid, rdev: rdev)
+    }
+}
+
+extension OpenRequest {
+    init(flags: Int32, killsPrivileges: Bool) {
+        self.init(
+            isForWriting: flags & O_ACCMODE != O_RDONLY, truncates: flags & O_TRUNC != 0,
+            isExclusive: flags & O_EXCL != 0, killsPrivileges: killsPrivileges)
+    }
+}
+
+extension RenameMode {
+    init?(flags: UInt32) {
+        switch flags {
+        case 0: self = .replace
+        case fuse_shim_rename_noreplace: self = .noReplace
+        case fuse_shim_rename_exchange: self = .exchange
+        default: return nil
+        }
+    }
+}
+
+extension XattrMode {
+    init?(flags: Int32) {
+        switch flags {
+        case 0: self = .set
+        case fuse_shim_xattr_create: self = .create
+        case fuse_shim_xattr_replace: self = .replace
+        default: return nil
+        }
+    }
+}
+
+extension AllocationMode {
+    init?(mode: Int32) {
+        let keep = fuse_shim_falloc_keep_size
+        switch mode {
+        case 0: self = .reserve
+        case keep: self = .reserveKeepingSize
+        case fuse_shim_falloc_punch_hole | keep: self = .punchHole
+        case fuse_shim_falloc_zero_range: self = .zero
+        case fuse_shim_falloc_zero_range | keep: self = .zeroKeepingSize
+        default: return nil
+        }
+    }
+}
+
+extension SeekKind {
+    init?(whence: Int32) {
+        switch whence {
+        case fuse_shim_seek_data: self = .data
+        case fuse_shim_seek_hole: self = .hole
+        default: return nil
+        }
+    }
+}
