@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lanes.h"
 #include "library.h"
 
 enum {
@@ -26,21 +27,35 @@ int csealing_sha256(const void *bytes, size_t count, uint8_t *digest) {
     return thread && hash(thread->digest, NULL, bytes, count, digest);
 }
 
-static const uint8_t leaf_tag = 0;
-static const uint8_t node_tag = 1;
+enum { leaf_tag = 0, node_tag = 1 };
+
+// SHA-256(tag | message) of each of `count` messages that lie one after another.
+// The digests lie one after another too, and may replace messages.
+static int hash_each(EVP_MD_CTX *context, uint8_t tag, const uint8_t *messages,
+                     size_t message_bytes, size_t count, uint8_t *digests) {
+    const struct lanes *lanes;
+    for (size_t rank = 0; (lanes = csealing_library()->lanes[rank]); rank++) {
+        for (; count >= lanes->width; count -= lanes->width) {
+            lanes_hash(lanes, tag, messages, message_bytes, digests);
+            messages += lanes->width * message_bytes;
+            digests += lanes->width * digest_bytes;
+        }
+    }
+    for (; count > 0; count--) {
+        if (!hash(context, &tag, messages, message_bytes, digests)) return 0;
+        messages += message_bytes;
+        digests += digest_bytes;
+    }
+    return 1;
+}
 
 // Folds `count` digests, one after another in `level`, into the first.
 static int fold(EVP_MD_CTX *context, uint8_t *level, size_t count) {
-    while (count > 1) {
-        for (size_t pair = 0; pair < count / 2; pair++) {
-            if (!hash(context, &node_tag, level + 2 * digest_bytes * pair, 2 * digest_bytes,
-                      level + digest_bytes * pair))
-                return 0;
-        }
+    for (; count > 1; count = (count + 1) / 2) {
+        if (!hash_each(context, node_tag, level, 2 * digest_bytes, count / 2, level)) return 0;
         if (count % 2)
             memmove(level + digest_bytes * (count / 2), level + digest_bytes * (count - 1),
                     digest_bytes);
-        count = (count + 1) / 2;
     }
     return 1;
 }
@@ -48,14 +63,15 @@ static int fold(EVP_MD_CTX *context, uint8_t *level, size_t count) {
 // Root of at most `subtree_leaves` leaves.
 static int subtree(EVP_MD_CTX *context, const uint8_t *bytes, size_t count, uint8_t *root) {
     uint8_t level[subtree_leaves * digest_bytes];
-    size_t leaves = 0;
-    do {
-        size_t part = count < leaf_bytes ? count : leaf_bytes;
-        if (!hash(context, &leaf_tag, bytes, part, level + digest_bytes * leaves)) return 0;
-        bytes += part;
-        count -= part;
+    const uint8_t tag = leaf_tag;
+    size_t leaves = count / leaf_bytes;
+    const size_t rest = count % leaf_bytes;
+    if (!hash_each(context, leaf_tag, bytes, leaf_bytes, leaves, level)) return 0;
+    if (rest > 0 || leaves == 0) {
+        if (!hash(context, &tag, bytes + leaf_bytes * leaves, rest, level + digest_bytes * leaves))
+            return 0;
         leaves++;
-    } while (count > 0);
+    }
     if (!fold(context, level, leaves)) return 0;
     memcpy(root, level, digest_bytes);
     return 1;
@@ -76,15 +92,11 @@ int csealing_merkle_root(const uint8_t *bytes, size_t count, uint8_t *root) {
         count -= part;
         done++;
         for (size_t bits = done; count > 0 && bits % 2 == 0; bits /= 2, height--) {
-            if (!hash(thread->digest, &node_tag, pending[height - 2], 2 * digest_bytes,
-                      pending[height - 2]))
-                return 0;
+            if (!fold(thread->digest, pending[height - 2], 2)) return 0;
         }
     } while (count > 0);
     for (; height > 1; height--) {
-        if (!hash(thread->digest, &node_tag, pending[height - 2], 2 * digest_bytes,
-                  pending[height - 2]))
-            return 0;
+        if (!fold(thread->digest, pending[height - 2], 2)) return 0;
     }
     memcpy(root, pending[0], digest_bytes);
     return 1;

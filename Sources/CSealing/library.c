@@ -23,6 +23,8 @@ static void fetch(void) {
     library.ctr = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL);
     library.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     library.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    for (size_t rank = 0; rank < lanes_kinds_max; rank++)
+        library.lanes[rank] = lanes_available(rank);
     library_is_complete = library.gcm && library.ctr && library.sha256 && library.hkdf &&
                           pthread_key_create(&thread_key, free_thread) == 0;
 }

@@ -5,11 +5,15 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 
+#include "lanes.h"
+
 struct csealing_library {
     EVP_CIPHER *gcm;
     EVP_CIPHER *ctr;
     EVP_MD *sha256;
     EVP_KDF *hkdf;
+    // What hashes several messages at a time, the widest first, NULL after the last.
+    const struct lanes *lanes[lanes_kinds_max + 1];
 };
 
 // Contexts a thread reuses; freed when the thread ends.
