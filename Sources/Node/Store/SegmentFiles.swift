@@ -1,0 +1,141 @@
+import Disk
+import Primitives
+import Sealing
+import Synchronization
+import Wire
+
+/// The segment files of a store, `segments/0000000000000001.seg` and so on, a bounded number of
+/// them open.
+final class SegmentFiles: Sendable {
+    /// A segment grows up to this; the last record may not pass it.
+    static let segmentBytesMax = 256 << 20
+    /// Open at once: a store of 32 GiB wholly, larger ones the segments last used.
+    private static let openMax = 128
+
+    /// One segment file, open.
+    final class Segment: Sendable {
+        let header: SegmentHeader
+        let file: Descriptor
+
+        init(header: SegmentHeader, file: Descriptor) {
+            self.header = header
+            self.file = file
+        }
+
+        var number: UInt64 { header.number }
+    }
+
+    private struct State {
+        var open: [UInt64: (segment: Segment, lastUse: UInt64)] = [:]
+        var uses: UInt64 = 0
+    }
+
+    private let directory: String
+    private let node: NodeID
+    private let state = Mutex(State())
+
+    init(directory: String, node: NodeID) throws(DiskError) {
+        self.directory = directory
+        self.node = node
+        try Directory.make(directory)
+    }
+
+    /// The numbers of the files there, ascending.
+    func numbers() throws(DiskError) -> [UInt64] {
+        try Directory.list(directory).compactMap { name in
+            guard name.hasSuffix(".seg"), name.utf8.count == 20 else { return nil }
+            return UInt64(name.dropLast(4), radix: 16)
+        }.sorted()
+    }
+
+    func path(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        let padding = String(repeating: "0", count: max(0, 16 - digits.utf8.count))
+        return "\(directory)/\(padding)\(digits).seg"
+    }
+
+    /// Makes a segment; durable when this returns.
+    func create(_ number: UInt64) throws(DiskError) -> Segment {
+        let salt = SecureRandom.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        let header = SegmentHeader(number: number, node: node, salt: salt)
+        let file = try Descriptor(opening: path(number), .readWrite, [.create, .exclusive])
+        try file.write(at: 0, header.encoded)
+        try file.truncate(to: UInt64(SegmentRecord.alignment))
+        try file.syncData()
+        try Directory.sync(directory)
+        let segment = Segment(header: header, file: file)
+        remember(segment)
+        return segment
+    }
+
+    /// Opens a segment, or takes it from the table.
+    func segment(_ number: UInt64) throws -> Segment {
+        let known = state.withLock { state -> Segment? in
+            guard let entry = state.open[number] else { return nil }
+            state.uses += 1
+            state.open[number] = (entry.segment, state.uses)
+            return entry.segment
+        }
+        if let known { return known }
+        let path = path(number)
+        let file = try Descriptor(opening: path, .readWrite)
+        let header: SegmentHeader
+        do throws(DecodeError) {
+            header = try SegmentHeader(
+                decoding: (try? file.read(at: 0, count: SegmentHeader.byteCount)) ?? [])
+        } catch {
+            throw DamagedSegment(description: "\(path): \(error)")
+        }
+        guard header.node == node else {
+            throw NodeError(
+                "\(path) belongs to node \(header.node.short), not to \(node.short); move it away")
+        }
+        guard header.number == number else {
+            throw DamagedSegment(
+                description: "\(path) is segment \(header.number) by its header; rename it back")
+        }
+        let segment = Segment(header: header, file: file)
+        remember(segment)
+        return segment
+    }
+
+    /// Frees the space of a record, its header too, so that no scan finds it again.
+    ///
+    /// - Returns: `false` if the file system cannot punch holes; then only the header is gone.
+    @discardableResult
+    func punch(_ number: UInt64, offset: UInt64, length: Int) throws -> Bool {
+        let file = try segment(number).file
+        let end = offset + UInt64(SegmentRecord.footprint(length: length))
+        do {
+            try file.punchHole(offset..<end)
+            return true
+        } catch {
+            try file.write(
+                at: offset, [UInt8](repeating: 0, count: SegmentRecord.fixedBytes))
+            return false
+        }
+    }
+
+    /// Removes a whole segment; nothing happens if it is missing.
+    func remove(_ number: UInt64) throws(DiskError) {
+        state.withLock { $0.open[number] = nil }
+        try WholeFile.remove(path(number))
+    }
+
+    private func remember(_ segment: Segment) {
+        state.withLock { state in
+            if state.open.count >= Self.openMax,
+                let oldest = state.open.min(by: { $0.value.lastUse < $1.value.lastUse })?.key
+            {
+                state.open[oldest] = nil
+            }
+            state.uses += 1
+            state.open[segment.number] = (segment, state.uses)
+        }
+    }
+}
+
+/// A segment file whose header cannot be read.
+struct DamagedSegment: Error, CustomStringConvertible {
+    let description: String
+}

@@ -1,0 +1,195 @@
+package import Primitives
+import Sealing
+package import Wire
+
+/// What stands before a shard in a segment file; `docs/provider-store.md` draws it.
+package struct SegmentRecord: Hashable, Sendable {
+    /// Everything in a segment begins at a multiple of this, the block of the file systems below,
+    /// so that punching a record out frees all of its space.
+    package static let alignment = 4096
+    /// Bytes of a shard under one checksum: what a small read must read at least.
+    package static let chunkBytes = 16 << 10
+    /// Bytes before the checksums.
+    package static let fixedBytes = 104
+    private static let magic: UInt32 = 0x4448_534d  // "MSHD"
+    private static let version: UInt16 = 1
+
+    package let shard: ShardID
+    package let owner: NodeID
+    package let root: Digest
+    /// Bytes of the shard, 1...4 MiB.
+    package let length: Int
+    /// XXH3-64 of each chunk of the shard.
+    package let checksums: [UInt64]
+
+    package init(
+        shard: ShardID, owner: NodeID, root: Digest, hashing bytes: UnsafeRawBufferPointer
+    ) {
+        precondition(!bytes.isEmpty && bytes.count <= Geometry.shardBytesMax)
+        self.shard = shard
+        self.owner = owner
+        self.root = root
+        length = bytes.count
+        checksums = (0..<Self.chunkCount(length: bytes.count)).map { index in
+            XXH3.hash64(
+                UnsafeRawBufferPointer(
+                    rebasing: bytes[Self.chunkRange(index, length: bytes.count)]))
+        }
+    }
+
+    package static func chunkCount(length: Int) -> Int {
+        (length + chunkBytes - 1) / chunkBytes
+    }
+
+    /// Where chunk `index` lies in a shard of `length` bytes.
+    package static func chunkRange(_ index: Int, length: Int) -> Range<Int> {
+        let start = index * chunkBytes
+        return start..<min(start + chunkBytes, length)
+    }
+
+    /// Bytes before a shard of `length` bytes.
+    package static func headerBytes(length: Int) -> Int {
+        fixedBytes + 8 * chunkCount(length: length)
+    }
+
+    /// Bytes of a segment that a shard of `length` bytes takes, header and padding included.
+    package static func footprint(length: Int) -> Int {
+        let bytes = headerBytes(length: length) + length
+        return (bytes + alignment - 1) / alignment * alignment
+    }
+
+    package var headerBytes: Int { Self.headerBytes(length: length) }
+    package var footprint: Int { Self.footprint(length: length) }
+
+    /// The header's bytes.
+    ///
+    /// - Parameter salt: The segment's. A stored shard may hold anything, a forged header too; no
+    ///   one outside knows the salt, so that its checksum never fits.
+    package func encoded(salt: UInt64) -> [UInt8] {
+        var writer = ByteWriter(capacity: headerBytes)
+        writer.integer(Self.magic)
+        writer.integer(Self.version)
+        writer.integer(UInt16(0))
+        writer.integer(UInt32(length))
+        writer.integer(UInt32(checksums.count))
+        writer.id(shard)
+        writer.id(owner)
+        writer.id(root)
+        var sums = ByteWriter(capacity: 8 * checksums.count)
+        for checksum in checksums { sums.integer(checksum) }
+        writer.integer(Self.checksum(writer.bytes[...], sums.bytes[...], salt: salt))
+        writer.raw(sums.bytes)
+        return writer.bytes
+    }
+
+    /// Length of the shard and its header, told by the first `fixedBytes` of a header that is not
+    /// yet checked.
+    package static func unverifiedLength(_ bytes: [UInt8]) throws(DecodeError) -> Int {
+        var reader = ByteReader(bytes)
+        guard try reader.integer(UInt32.self) == magic else {
+            throw .badMagic(expected: "shard record")
+        }
+        let version = try reader.integer(UInt16.self)
+        guard version == Self.version else { throw .unsupportedVersion(UInt64(version)) }
+        _ = try reader.integer(UInt16.self)
+        let length = Int(try reader.integer(UInt32.self))
+        guard length > 0, length <= Geometry.shardBytesMax else {
+            throw .tooLong(
+                field: "shard", value: UInt64(length), limit: UInt64(Geometry.shardBytesMax))
+        }
+        return length
+    }
+
+    /// Reads a header and checks it; `bytes` may go on behind it.
+    package init(decoding bytes: [UInt8], salt: UInt64) throws(DecodeError) {
+        let length = try Self.unverifiedLength(bytes)
+        var reader = ByteReader(bytes)
+        let fixed = try reader.bytes(Self.fixedBytes - 8)
+        let stored = try reader.integer(UInt64.self)
+        let count = Self.chunkCount(length: length)
+        let sums = try reader.bytes(8 * count)
+        guard Self.checksum(fixed, sums, salt: salt) == stored else {
+            throw .corrupt("shard record header")
+        }
+        var fields = ByteReader(fixed.dropFirst(12))
+        guard try fields.integer(UInt32.self) == count else {
+            throw .invalid(field: "checksums", reason: "not \(count)")
+        }
+        shard = try fields.id()
+        owner = try fields.id()
+        root = try fields.id()
+        self.length = length
+        var sumReader = ByteReader(sums)
+        var checksums: [UInt64] = []
+        for _ in 0..<count { checksums.append(try sumReader.integer()) }
+        self.checksums = checksums
+    }
+
+    /// Index of the first of `chunks` whose bytes differ from what was written; `bytes` begin
+    /// with the first chunk of the range.
+    package func firstCorruptChunk(
+        _ chunks: Range<Int>, in bytes: UnsafeRawBufferPointer
+    ) -> Int? {
+        let base = chunks.lowerBound * Self.chunkBytes
+        return chunks.first { index in
+            let range = Self.chunkRange(index, length: length)
+            let part = UnsafeRawBufferPointer(
+                rebasing: bytes[(range.lowerBound - base)..<(range.upperBound - base)])
+            return XXH3.hash64(part) != checksums[index]
+        }
+    }
+
+    private static func checksum(
+        _ fixed: ArraySlice<UInt8>, _ sums: ArraySlice<UInt8>, salt: UInt64
+    ) -> UInt64 {
+        var writer = ByteWriter(capacity: 8 + fixed.count + sums.count)
+        writer.integer(salt)
+        writer.raw(fixed)
+        writer.raw(sums)
+        return XXH3.hash64(writer.bytes)
+    }
+}
+
+/// The first block of a segment file.
+package struct SegmentHeader: Hashable, Sendable {
+    package static let byteCount = 64
+    private static let magic = Array("MEFSSEG1".utf8)
+
+    /// 1..., never used again.
+    package let number: UInt64
+    /// Whose store it is.
+    package let node: NodeID
+    /// Random; see `SegmentRecord.encoded`.
+    package let salt: UInt64
+
+    package init(number: UInt64, node: NodeID, salt: UInt64) {
+        self.number = number
+        self.node = node
+        self.salt = salt
+    }
+
+    package var encoded: [UInt8] {
+        var writer = ByteWriter(capacity: Self.byteCount)
+        writer.raw(Self.magic)
+        writer.integer(number)
+        writer.id(node)
+        writer.integer(salt)
+        writer.integer(XXH3.hash64(writer.bytes))
+        return writer.bytes
+    }
+
+    package init(decoding bytes: [UInt8]) throws(DecodeError) {
+        var reader = ByteReader(bytes)
+        guard Array(try reader.bytes(Self.magic.count)) == Self.magic else {
+            throw .badMagic(expected: "segment file of version 1")
+        }
+        number = try reader.integer()
+        node = try reader.id()
+        salt = try reader.integer()
+        let checksum = try reader.integer(UInt64.self)
+        guard XXH3.hash64(Array(bytes.prefix(Self.byteCount - 8))) == checksum else {
+            throw .corrupt("segment header")
+        }
+        try reader.finish()
+    }
+}
