@@ -43,7 +43,9 @@ package final class Database {
     ///
     /// - Parameter busyTimeout: How long a statement waits for another connection's lock.
     package init(
-        path: String, access: Access = .create, busyTimeout: Duration = .seconds(5)
+        path: String,
+        access: Access = .create,
+        busyTimeout: Duration = .seconds(5)
     ) throws(SQLiteError) {
         let mode =
             switch access {
@@ -53,7 +55,11 @@ package final class Database {
             }
         var opened: OpaquePointer?
         let status = sqlite3_open_v2(
-            path, &opened, mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, nil)
+            path,
+            &opened,
+            mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+            nil
+        )
         guard status == SQLITE_OK, let opened else {
             let reason = String(cString: sqlite3_errstr(status))
             sqlite3_close_v2(opened)
@@ -80,13 +86,15 @@ package final class Database {
     /// - Parameter checkpointPages: Log size at which a commit moves the log into the database
     ///   (SQLite's default is 1000 pages of 4 KiB); 0 if the caller checkpoints by itself.
     package func useWriteAheadLog(
-        synchronous: Synchronous, checkpointPages: Int32 = 1000
+        synchronous: Synchronous,
+        checkpointPages: Int32 = 1000
     ) throws(SQLiteError) {
         let mode = try query("PRAGMA journal_mode=WAL") { $0.text(0) }.first
         guard mode == "wal" else {
             throw SQLiteError(
                 extendedCode: SQLITE_CANTOPEN,
-                message: "\(path): this file system cannot hold a write-ahead log")
+                message: "\(path): this file system cannot hold a write-ahead log"
+            )
         }
         try execute("PRAGMA synchronous=\(synchronous.rawValue)")
         guard checkpointPages == 0 else {
@@ -99,7 +107,9 @@ package final class Database {
             { context, _, _, frames in
                 context?.assumingMemoryBound(to: Int32.self).pointee = frames
                 return SQLITE_OK
-            }, logFramesSeen)
+            },
+            logFramesSeen
+        )
     }
 
     /// Frames (pages) in the write-ahead log after the last commit of this connection.
@@ -123,7 +133,9 @@ package final class Database {
     ///
     /// `row` must not run the same SQL again.
     package func query<T>(
-        _ sql: String, _ values: Value..., row: (Statement) throws(SQLiteError) -> T
+        _ sql: String,
+        _ values: Value...,
+        row: (Statement) throws(SQLiteError) -> T
     ) throws(SQLiteError) -> [T] {
         let statement = try cached(sql)
         defer { statement.reset() }
@@ -194,9 +206,12 @@ package final class Database {
         var logFrames: Int32 = 0
         var movedFrames: Int32 = 0
         let status = sqlite3_wal_checkpoint_v2(
-            connection, nil,
+            connection,
+            nil,
             mode == .passive ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE,
-            &logFrames, &movedFrames)
+            &logFrames,
+            &movedFrames
+        )
         guard status == SQLITE_OK else { throw SQLiteError(status, "checkpoint", on: connection) }
         return (Int(logFrames), Int(movedFrames))
     }

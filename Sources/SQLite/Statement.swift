@@ -17,7 +17,13 @@ package final class Statement {
         connection = database.connection
         var prepared: OpaquePointer?
         let status = sqlite3_prepare_v3(
-            database.connection, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &prepared, nil)
+            database.connection,
+            sql,
+            -1,
+            UInt32(SQLITE_PREPARE_PERSISTENT),
+            &prepared,
+            nil
+        )
         guard status == SQLITE_OK, let prepared else {
             throw SQLiteError(status, "preparing \(sql)", on: database.connection)
         }
@@ -40,7 +46,12 @@ package final class Statement {
             bytes.isEmpty
                 ? sqlite3_bind_zeroblob(handle, index, 0)
                 : sqlite3_bind_blob64(
-                    handle, index, bytes.baseAddress, UInt64(bytes.count), Self.copied)
+                    handle,
+                    index,
+                    bytes.baseAddress,
+                    UInt64(bytes.count),
+                    Self.copied
+                )
         }
         try check(status)
     }
@@ -50,8 +61,13 @@ package final class Statement {
         let status = value.withUTF8 { utf8 in
             utf8.withMemoryRebound(to: CChar.self) { characters in
                 sqlite3_bind_text64(
-                    handle, index, characters.baseAddress ?? Self.emptyText,
-                    UInt64(characters.count), Self.copied, UInt8(SQLITE_UTF8))
+                    handle,
+                    index,
+                    characters.baseAddress ?? Self.emptyText,
+                    UInt64(characters.count),
+                    Self.copied,
+                    UInt8(SQLITE_UTF8)
+                )
             }
         }
         try check(status)

@@ -1,0 +1,210 @@
+import Disk
+import Primitives
+import SQLite
+import Synchronization
+
+/// An open database with its two locks; what the store and its threads share.
+///
+/// Locks, in the order in which they are taken:
+/// 1. `writer`, the commit lock: the writing connection. Held while a batch is written.
+/// 2. `state`, the namespace lock: memory and the reading connection. Held while what memory
+///    lacks is read, never while anything is written or synced, except by `exclusively`.
+final class MetadataCore: Sendable {
+    /// What the last use of the database left.
+    struct Past: Sendable {
+        let wasCleanlyClosed: Bool
+        let bootID: String
+    }
+
+    let past: Past
+    let writer: Mutex<MetadataWriter>
+    let state: Mutex<MetadataState>
+    let checkpointer: Checkpointer
+    private let logSync: LogSync
+    private let lock: FileLock
+
+    /// Inode numbers skipped after a crash. Those handed out since the last sync may be in use
+    /// outside the database, as names of cache files. As the log is synced before it exceeds
+    /// 16,384 pages of 4 KiB by much, and an inode with its entry takes more than 128 bytes of
+    /// it, they are fewer than this.
+    static let inodesSkippedAfterCrash: UInt64 = 1 << 20
+
+    init(opening path: String, limits: MetadataLimits) throws(FileSystemError) {
+        lock = try Self.lock(path)
+        guard WholeFile.exists(path) else {
+            throw FileSystemError(.notFound, "there is no metadata database at \(path)")
+        }
+        let writer = try Self.writer(path)
+        let reader = try converting { () throws(SQLiteError) in
+            try MetadataReader(try Database(path: path, access: .readWrite))
+        }
+        past = try Self.past(reader)
+        let state = try MetadataState(reader: reader, limits: limits)
+        if !past.wasCleanlyClosed {
+            state.skipInodes(Self.inodesSkippedAfterCrash)
+            try state.abandonInterrupted()
+        }
+        checkpointer = try Checkpointer(path)
+        logSync = try Self.begin(writer, path)
+        self.writer = Mutex(writer)
+        self.state = Mutex(state)
+    }
+
+    // MARK: Opening
+
+    private static func lock(_ path: String) throws(FileSystemError) -> FileLock {
+        do throws(FileLock.Failure) {
+            return try FileLock(path + ".lock", note: "metadata of a mounted volume")
+        } catch {
+            switch error {
+            case .held(_, let holder):
+                throw FileSystemError(
+                    .invalid,
+                    "metadata database \(path) is in use by \(holder); "
+                        + "a volume can be mounted once at a time"
+                )
+            case .disk(let error): throw FileSystemError(error)
+            }
+        }
+    }
+
+    private static func writer(_ path: String) throws(FileSystemError) -> MetadataWriter {
+        let (database, application, version) = try converting { () throws(SQLiteError) in
+            let database = try Database(path: path, access: .readWrite)
+            return (
+                database, try database.integer("PRAGMA application_id"),
+                try database.integer("PRAGMA user_version")
+            )
+        }
+        try check(path, application: application, version: version)
+        return try converting { () throws(SQLiteError) in
+            try database.useWriteAheadLog(synchronous: .normal, checkpointPages: 0)
+            return try MetadataWriter(database)
+        }
+    }
+
+    private static func check(
+        _ path: String,
+        application: Int64,
+        version: Int64
+    ) throws(FileSystemError) {
+        guard application == Schema.applicationID else {
+            throw FileSystemError(.invalid, "\(path) is a database of another program")
+        }
+        guard version == Schema.version else {
+            throw FileSystemError(
+                .invalid,
+                "metadata database \(path) has format \(version), and this program knows "
+                    + "\(Schema.version); use the version of the program that made it"
+            )
+        }
+    }
+
+    private static func past(_ reader: MetadataReader) throws(FileSystemError) -> Past {
+        let clean = try reader.meta(MetaKey.clean)
+        guard case .text(let bootID)? = try reader.meta(MetaKey.bootID) else {
+            return Past(wasCleanlyClosed: clean == 1, bootID: "")
+        }
+        return Past(wasCleanlyClosed: clean == 1, bootID: bootID)
+    }
+
+    /// Notes that the database is in use, and makes sure that its log can be relied on.
+    private static func begin(
+        _ writer: MetadataWriter,
+        _ path: String
+    ) throws(FileSystemError) -> LogSync {
+        let bootID = try onDisk { () throws(DiskError) in try Host.bootID() }
+        try converting { () throws(SQLiteError) in
+            try writer.setMeta([(MetaKey.clean, 0), (MetaKey.bootID, .text(bootID))])
+        }
+        return try onDisk { () throws(DiskError) in
+            // That commit has made the log if it was missing. SQLite keeps the file until the
+            // last connection closes, so this descriptor stays that of the log. What a process
+            // before us has committed but not synced becomes durable here too.
+            let log = try Descriptor(opening: path + "-wal", .readWrite)
+            try log.syncData()
+            // Once: a new file that is not in its directory is lost at a power cut.
+            try Directory.sync(Directory.parent(of: path))
+            return LogSync(log, synced: writer.sequence)
+        }
+    }
+
+    // MARK: Saving
+
+    /// Saves what is unsaved, so that it survives a crash of the process.
+    ///
+    /// - Returns: The number of the last commit, which holds every operation before the call, and
+    ///   the pages in the log.
+    func saveChanges() throws(FileSystemError) -> (sequence: UInt64, logFrames: Int) {
+        try writer.withLock { writer throws(FileSystemError) in
+            if let set = state.withLock({ $0.takeChanges() }) {
+                do throws(SQLiteError) {
+                    try writer.save(set)
+                } catch {
+                    state.withLock { $0.takeBack() }
+                    throw FileSystemError(error)
+                }
+                state.withLock { $0.finishSaving() }
+            }
+            logSync.noteCommit(writer.sequence)
+            return (writer.sequence, writer.logFrames)
+        }
+    }
+
+    /// Makes commit `sequence` and all before it survive a crash of the host.
+    func sync(through sequence: UInt64) throws(FileSystemError) {
+        try onDisk { () throws(DiskError) in try logSync.sync(through: sequence) }
+    }
+
+    /// Runs `body` while the database has everything, by keeping operations out meanwhile.
+    func exclusively<T: Sendable>(
+        _ body: @Sendable (MetadataState) throws(FileSystemError) -> T
+    ) throws(FileSystemError) -> T {
+        // The bulk of it is written while operations go on.
+        _ = try saveChanges()
+        return try writer.withLock { writer throws(FileSystemError) in
+            defer { logSync.noteCommit(writer.sequence) }
+            return try state.withLock { state throws(FileSystemError) in
+                if let set = state.takeChanges() {
+                    do throws(SQLiteError) {
+                        try writer.save(set)
+                    } catch {
+                        state.takeBack()
+                        throw FileSystemError(error)
+                    }
+                    state.finishSaving()
+                }
+                return try body(state)
+            }
+        }
+    }
+
+    // MARK: The log
+
+    /// Moves the log into the database as far as commits allow that go on meanwhile, and wholly,
+    /// holding them up, if it has `framesMax` pages or more.
+    ///
+    /// - Returns: Whether all was moved.
+    func checkpoint(framesMax: Int) throws(FileSystemError) -> Bool {
+        let (frames, moved) = try checkpointer.run()
+        if moved == frames || frames < framesMax { return moved == frames }
+        // Most is moved; what came meanwhile takes milliseconds. Without a moment in which all is
+        // moved the log would never start anew.
+        return try writer.withLock { _ throws(FileSystemError) in
+            let (frames, moved) = try checkpointer.run()
+            return moved == frames
+        }
+    }
+
+    /// The end: saves all, notes that the database is closed in order, empties the log.
+    func finish() throws(FileSystemError) {
+        defer { lock.release() }
+        _ = try saveChanges()
+        try writer.withLock { writer throws(FileSystemError) in
+            try converting { () throws(SQLiteError) in
+                try writer.setMeta([(MetaKey.clean, 1)])
+                try writer.truncateLog()
+            }
+        }
+    }
+}

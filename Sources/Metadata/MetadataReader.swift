@@ -1,0 +1,374 @@
+import Primitives
+import SQLite
+import Wire
+
+/// The connection that answers what memory does not know. Sees what is committed, and belongs to
+/// the namespace lock, under which its reads run: an answer must not be overtaken by a change.
+final class MetadataReader {
+    private let database: Database
+    private let inodeByNumber, entryByName, entriesByCookie: Statement
+    private let targetOf, fileKeyOf, xattrsOf: Statement
+    private let locationsIn, residencyIn, nextLocation, nextResidency: Statement
+    private let stripeByID, shardsOf: Statement
+
+    init(_ database: Database) throws(SQLiteError) {
+        self.database = database
+        inodeByNumber = try database.prepare(
+            "SELECT \(InodeRow.columns) FROM inode WHERE ino=?"
+        )
+        entryByName = try database.prepare(
+            "SELECT ino, cookie FROM dentry WHERE parent=? AND name=?"
+        )
+        entriesByCookie = try database.prepare(
+            "SELECT name, cookie, ino FROM dentry INDEXED BY dentry_cookie "
+                + "WHERE parent=? AND cookie>? ORDER BY cookie LIMIT ?"
+        )
+        targetOf = try database.prepare("SELECT target FROM symlink WHERE ino=?")
+        fileKeyOf = try database.prepare("SELECT wrapped FROM file_key WHERE ino=?")
+        xattrsOf = try database.prepare("SELECT name, value FROM xattr WHERE ino=?")
+        locationsIn = try database.prepare(
+            "SELECT idx, stripe, offset, plain, valid, segments FROM block "
+                + "WHERE ino=? AND idx>=? AND idx<? ORDER BY idx"
+        )
+        residencyIn = try database.prepare(
+            "SELECT idx, mask, dirty_since FROM residency "
+                + "WHERE ino=? AND idx>=? AND idx<? ORDER BY idx"
+        )
+        nextLocation = try database.prepare("SELECT MIN(idx) FROM block WHERE ino=? AND idx>=?")
+        nextResidency = try database.prepare(
+            "SELECT MIN(idx) FROM residency WHERE ino=? AND idx>=?"
+        )
+        stripeByID = try database.prepare(
+            "SELECT k, m, payload_bytes, shard_bytes, state, live_blocks, live_bytes "
+                + "FROM stripe WHERE id=?"
+        )
+        shardsOf = try database.prepare(
+            "SELECT idx, shard, provider, root FROM shard WHERE stripe=? ORDER BY idx"
+        )
+    }
+
+    // MARK: Namespace
+
+    func inode(_ ino: InodeNumber) throws(FileSystemError) -> InodeRow? {
+        try first(inodeByNumber, ino, or: "inode \(ino.rawValue)") { InodeRow($0) }
+    }
+
+    func entry(_ key: EntryKey) throws(FileSystemError) -> Child? {
+        defer { entryByName.reset() }
+        return try converting { () throws(SQLiteError) -> Child? in
+            try entryByName.bind(1, Int64(key.parent.rawValue))
+            try entryByName.bind(2, key.name.bytes)
+            guard try entryByName.step() else { return nil }
+            return Child(
+                ino: InodeNumber(UInt64(clamping: entryByName.integer(0))),
+                cookie: UInt64(clamping: entryByName.integer(1))
+            )
+        }
+    }
+
+    /// Entries in order of cookie.
+    func entries(
+        of parent: InodeNumber,
+        after cookie: UInt64,
+        limit: Int
+    ) throws(FileSystemError) -> [(name: EntryName, child: Child)] {
+        try rows(
+            entriesByCookie,
+            [
+                .integer(Int64(parent.rawValue)), .integer(Int64(clamping: cookie)),
+                .integer(Int64(limit)),
+            ],
+            or: "an entry of directory \(parent.rawValue)"
+        ) { row in
+            guard let name = try? EntryName(row.blob(0)) else { return nil }
+            return (
+                name,
+                Child(
+                    ino: InodeNumber(UInt64(clamping: row.integer(2))),
+                    cookie: UInt64(clamping: row.integer(1))
+                )
+            )
+        }
+    }
+
+    func target(of ino: InodeNumber) throws(FileSystemError) -> [UInt8]? {
+        try first(targetOf, ino, or: "target of symbolic link \(ino.rawValue)") { $0.blob(0) }
+    }
+
+    func fileKey(of ino: InodeNumber) throws(FileSystemError) -> [UInt8]? {
+        try first(fileKeyOf, ino, or: "key of file \(ino.rawValue)") { $0.blob(0) }
+    }
+
+    func xattrs(of ino: InodeNumber) throws(FileSystemError) -> [[UInt8]: [UInt8]] {
+        let pairs = try rows(
+            xattrsOf,
+            [.integer(Int64(ino.rawValue))],
+            or: "an extended attribute of inode \(ino.rawValue)"
+        ) { ($0.blob(0), $0.blob(1)) }
+        return Dictionary(pairs) { first, _ in first }
+    }
+
+    // MARK: Content
+
+    func locations(
+        of ino: InodeNumber,
+        in range: Range<UInt64>
+    ) throws(FileSystemError) -> [(index: BlockIndex, location: BlockLocation)] {
+        try rows(locationsIn, Self.parameters(ino, range), or: "a block of file \(ino.rawValue)") {
+            row in
+            guard
+                let index = UInt64(exactly: row.integer(0)),
+                let location = try? BlockLocation.decode(
+                    stripe: row.blob(1),
+                    offset: row.integer(2),
+                    plainBytes: row.integer(3),
+                    validBytes: row.integer(4),
+                    segments: row.blob(5)
+                )
+            else { return nil }
+            return (BlockIndex(index), location)
+        }
+    }
+
+    func residency(
+        of ino: InodeNumber,
+        in range: Range<UInt64>
+    ) throws(FileSystemError) -> [(index: BlockIndex, mask: UInt16, dirtySince: Timestamp?)] {
+        try rows(
+            residencyIn,
+            Self.parameters(ino, range),
+            or: "the residency of file \(ino.rawValue)"
+        ) { row in
+            guard
+                let index = UInt64(exactly: row.integer(0)),
+                let mask = UInt16(exactly: row.integer(1))
+            else { return nil }
+            let since = row.isNull(2) ? nil : Timestamp(nanosecondsSince1970: row.integer(2))
+            return (BlockIndex(index), mask, since)
+        }
+    }
+
+    /// The first block at or after `index` that a row tells of.
+    func nextBlock(of ino: InodeNumber, from index: UInt64) throws(FileSystemError) -> UInt64? {
+        var next: UInt64?
+        for statement in [nextLocation, nextResidency] {
+            defer { statement.reset() }
+            try converting { () throws(SQLiteError) in
+                try statement.bind(1, Int64(ino.rawValue))
+                try statement.bind(2, Int64(clamping: index))
+                guard try statement.step(), !statement.isNull(0) else { return }
+                let found = UInt64(clamping: statement.integer(0))
+                next = min(next ?? found, found)
+            }
+        }
+        return next
+    }
+
+    // MARK: Stripes
+
+    func stripe(_ id: StripeID) throws(FileSystemError) -> StripeRow? {
+        let found = try rows(stripeByID, [.blob(id.bytes)], or: "stripe \(id)") {
+            row -> StripeRow? in
+            guard
+                let k = Int(exactly: row.integer(0)), let m = Int(exactly: row.integer(1)),
+                let code = ErasureCode(k: k, m: m),
+                let payload = UInt32(exactly: row.integer(2)),
+                let shardBytes = UInt32(exactly: row.integer(3)),
+                shardBytes <= Geometry.shardBytesMax,
+                let state = StripeState(rawValue: row.integer(4))
+            else { return nil }
+            return StripeRow(
+                id: id,
+                code: code,
+                payloadBytes: Int(payload),
+                shardBytes: Int(shardBytes),
+                state: state,
+                liveBlocks: row.integer(5),
+                liveBytes: row.integer(6)
+            )
+        }
+        return found.first
+    }
+
+    func shards(of id: StripeID) throws(FileSystemError) -> [ShardRecord] {
+        try rows(shardsOf, [.blob(id.bytes)], or: "a shard of stripe \(id)") { Self.shard($0) }
+    }
+
+    /// Shards of dead stripes.
+    func deadShards(limit: Int) throws(FileSystemError) -> [DeadShard] {
+        let statement = try prepare(
+            """
+            SELECT shard.idx, shard, provider, root, id FROM stripe JOIN shard \
+            ON shard.stripe = stripe.id WHERE state <> 2 AND state = 3 LIMIT ?
+            """
+        )
+        return try rows(statement, [.integer(Int64(limit))], or: "a dead shard") { row in
+            guard let id = StripeID(bytes: row.blob(4)), let record = Self.shard(row) else {
+                return nil
+            }
+            return DeadShard(stripe: id, record: record)
+        }
+    }
+
+    /// Placed stripes of which less than `fraction` is alive, the emptiest first.
+    func sparseStripes(
+        liveBelow fraction: Double,
+        limit: Int
+    ) throws(FileSystemError) -> [StripeID] {
+        let statement = try prepare(
+            """
+            SELECT id FROM stripe WHERE state = 2 AND live_bytes < payload_bytes * ? \
+            ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
+            """
+        )
+        return try rows(statement, [.real(fraction), .integer(Int64(limit))], or: "a stripe") {
+            StripeID(bytes: $0.blob(0))
+        }
+    }
+
+    /// Stripes whose placing a crash has cut off.
+    func placingStripes() throws(FileSystemError) -> [StripeID] {
+        let statement = try prepare("SELECT id FROM stripe WHERE state <> 2 AND state = 1")
+        return try rows(statement, [], or: "a stripe") { StripeID(bytes: $0.blob(0)) }
+    }
+
+    func blocks(in stripe: StripeID) throws(FileSystemError) -> [BlockKey] {
+        let statement = try prepare("SELECT ino, idx FROM block WHERE stripe=? ORDER BY ino, idx")
+        return try rows(statement, [.blob(stripe.bytes)], or: "a block") { Self.key($0) }
+    }
+
+    // MARK: Scans
+
+    func orphans() throws(FileSystemError) -> [InodeNumber] {
+        try rows(try prepare("SELECT ino FROM orphan ORDER BY ino"), [], or: "an orphan") { row in
+            UInt64(exactly: row.integer(0)).map { InodeNumber($0) }
+        }
+    }
+
+    /// Clean blocks in the cache, in order of inode and index.
+    func residentClean(
+        after key: BlockKey?,
+        limit: Int
+    ) throws(FileSystemError) -> [(key: BlockKey, mask: UInt16)] {
+        let statement = try prepare(
+            """
+            SELECT ino, idx, mask FROM residency WHERE (ino, idx) > (?, ?) \
+            AND dirty_since IS NULL ORDER BY ino, idx LIMIT ?
+            """
+        )
+        let start: [Value] =
+            if let key {
+                [.integer(Int64(key.ino.rawValue)), .integer(Int64(key.index.rawValue))]
+            } else {
+                [.integer(0), .integer(0)]
+            }
+        return try rows(statement, start + [.integer(Int64(limit))], or: "a residency") { row in
+            guard let key = Self.key(row), let mask = UInt16(exactly: row.integer(2)) else {
+                return nil
+            }
+            return (key, mask)
+        }
+    }
+
+    /// All dirty blocks, oldest first, with the bytes of the file in each.
+    func dirtyBlocks() throws(FileSystemError) -> [DirtyBlock] {
+        let statement = try prepare(
+            """
+            SELECT r.ino, r.idx, r.dirty_since, MIN(1048576, MAX(0, size - r.idx * 1048576)) \
+            FROM residency r JOIN inode USING(ino) WHERE dirty_since IS NOT NULL \
+            ORDER BY dirty_since
+            """
+        )
+        return try rows(statement, [], or: "a dirty block") { row in
+            guard let key = Self.key(row), let bytes = UInt32(exactly: row.integer(3)) else {
+                return nil
+            }
+            return DirtyBlock(
+                key: key,
+                since: Timestamp(nanosecondsSince1970: row.integer(2)),
+                bytes: bytes
+            )
+        }
+    }
+
+    /// One number, such as a sum over a table.
+    func number(_ sql: String) throws(FileSystemError) -> UInt64 {
+        UInt64(clamping: try converting { () throws(SQLiteError) in try database.integer(sql) })
+    }
+
+    func meta(_ key: String) throws(FileSystemError) -> Value? {
+        try converting { () throws(SQLiteError) in
+            try database.value("SELECT value FROM meta WHERE key=?", .text(key))
+        }
+    }
+
+    // MARK: Rows
+
+    /// Prepares what is asked too seldom to be kept.
+    private func prepare(_ sql: String) throws(FileSystemError) -> Statement {
+        try converting { () throws(SQLiteError) in try database.prepare(sql) }
+    }
+
+    /// The one row of `ino`, or `nil`.
+    private func first<T>(
+        _ statement: Statement,
+        _ ino: InodeNumber,
+        or what: @autoclosure () -> String,
+        _ decode: (Statement) -> T?
+    ) throws(FileSystemError) -> T? {
+        defer { statement.reset() }
+        let isThere = try converting { () throws(SQLiteError) in
+            try statement.bind(1, Int64(clamping: ino.rawValue))
+            return try statement.step()
+        }
+        guard isThere else { return nil }
+        guard let value = decode(statement) else { throw Self.corrupt(what()) }
+        return value
+    }
+
+    /// Every row; a row that `decode` has no value for is corrupt.
+    private func rows<T>(
+        _ statement: Statement,
+        _ parameters: [Value],
+        or what: @autoclosure () -> String,
+        _ decode: (Statement) -> T?
+    ) throws(FileSystemError) -> [T] {
+        defer { statement.reset() }
+        try converting { () throws(SQLiteError) in try statement.bind(all: parameters) }
+        var rows: [T] = []
+        while try converting({ () throws(SQLiteError) in try statement.step() }) {
+            guard let row = decode(statement) else { throw Self.corrupt(what()) }
+            rows.append(row)
+        }
+        return rows
+    }
+
+    private static func corrupt(_ what: String) -> FileSystemError {
+        FileSystemError(
+            .corrupt,
+            "metadata database: \(what) holds values that no version of this program writes; "
+                + "restore the database from a backup"
+        )
+    }
+
+    private static func parameters(_ ino: InodeNumber, _ range: Range<UInt64>) -> [Value] {
+        [
+            .integer(Int64(ino.rawValue)), .integer(Int64(clamping: range.lowerBound)),
+            .integer(Int64(clamping: range.upperBound)),
+        ]
+    }
+
+    private static func key(_ row: Statement) -> BlockKey? {
+        guard let ino = UInt64(exactly: row.integer(0)), let index = UInt64(exactly: row.integer(1))
+        else { return nil }
+        return BlockKey(InodeNumber(ino), BlockIndex(index))
+    }
+
+    private static func shard(_ row: Statement) -> ShardRecord? {
+        guard
+            let index = UInt8(exactly: row.integer(0)), let shard = ShardID(bytes: row.blob(1)),
+            let provider = NodeID(bytes: row.blob(2)), let root = Digest(bytes: row.blob(3))
+        else { return nil }
+        return ShardRecord(index: Int(index), shard: shard, provider: provider, root: root)
+    }
+}

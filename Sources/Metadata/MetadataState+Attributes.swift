@@ -1,0 +1,230 @@
+import Primitives
+
+/// Attributes, listings, symbolic links, extended attributes, keys.
+extension MetadataState {
+    /// The longest name of an extended attribute, and the largest value and list, as in Linux
+    /// (`XATTR_NAME_MAX`, `XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
+    static let xattrNameBytesMax = 255
+    static let xattrValueBytesMax = 64 << 10
+    static let xattrListBytesMax: UInt64 = 64 << 10
+    /// Entries of one listing at most; callers ask for what fits a page or a few.
+    static let listMax = 4096
+
+    func setAttributes(
+        _ change: AttributeChange,
+        of ino: InodeNumber,
+        now: Timestamp
+    ) throws(FileSystemError) -> Attributes {
+        let inode = try inode(ino)
+        if let size = change.size { try prepareResize(inode, to: size) }
+
+        if let mode = change.mode { inode.row.attributes.mode = mode & 0o7777 }
+        if let uid = change.uid { inode.row.attributes.uid = uid }
+        if let gid = change.gid { inode.row.attributes.gid = gid }
+        if let size = change.size {
+            resize(inode, to: size)
+            inode.row.attributes.modified = now
+        }
+        if let accessed = change.accessed { inode.row.attributes.accessed = accessed }
+        if let modified = change.modified { inode.row.attributes.modified = modified }
+        inode.row.attributes.changed = change.changed ?? now
+        markDirty(inode)
+        changes.operations += 1
+        return inode.row.attributes
+    }
+
+    func recordWrite(
+        _ ino: InodeNumber,
+        growingTo size: UInt64,
+        now: Timestamp
+    ) throws(FileSystemError) -> Attributes {
+        let inode = try inode(ino)
+        guard inode.kind == .regular else {
+            throw FileSystemError(.invalid, "inode \(ino.rawValue) is not a regular file")
+        }
+        try checkSize(size, of: ino)
+        // Counted once per commit: only then does it cost a row.
+        if !inode.isDirty { changes.operations += 1 }
+        if size > inode.row.attributes.size { resize(inode, to: size) }
+        inode.row.attributes.modified = now
+        inode.row.attributes.changed = now
+        markDirty(inode)
+        return inode.row.attributes
+    }
+
+    func checkSize(_ size: UInt64, of ino: InodeNumber) throws(FileSystemError) {
+        guard size <= Geometry.fileBytesMax else {
+            throw FileSystemError(
+                .fileTooLarge,
+                "file \(ino.rawValue) cannot have \(size) bytes; "
+                    + "\(Geometry.fileBytesMax) is the most"
+            )
+        }
+    }
+
+    func readLink(_ ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
+        let inode = try inode(ino)
+        guard inode.kind == .symbolicLink else {
+            throw FileSystemError(.invalid, "inode \(ino.rawValue) is not a symbolic link")
+        }
+        if let target = inode.target { return target }
+        guard let target = try reader.target(of: ino) else {
+            throw FileSystemError(
+                .corrupt,
+                "metadata database: symbolic link \(ino.rawValue) has no target"
+            )
+        }
+        inode.target = target
+        return target
+    }
+
+    func parent(of ino: InodeNumber) throws(FileSystemError) -> InodeNumber {
+        let inode = try inode(ino)
+        guard inode.isDirectory else {
+            throw FileSystemError(.notDirectory, "inode \(ino.rawValue) is not a directory")
+        }
+        return inode.row.parent
+    }
+
+    func readDirectory(
+        _ ino: InodeNumber,
+        after cookie: UInt64,
+        limit: Int
+    ) throws(FileSystemError) -> [DirectoryEntry] {
+        let inode = try inode(ino)
+        guard inode.isDirectory else {
+            throw FileSystemError(.notDirectory, "inode \(ino.rawValue) is not a directory")
+        }
+        let limit = min(max(0, limit), Self.listMax)
+        var unsaved: [EntryName: Edit<Child>] = [:]
+        forEachUnsaved { set in
+            for (key, edit) in set.entries where key.parent == ino { unsaved[key.name] = edit }
+        }
+        // So many more as memory may know to be gone: an empty answer would mean the end.
+        var found = try reader.entries(of: ino, after: cookie, limit: limit + unsaved.count)
+        if !unsaved.isEmpty {
+            found.removeAll { unsaved[$0.name] != nil }
+            for (name, edit) in unsaved {
+                if case .put(let child) = edit, child.cookie > cookie {
+                    found.append((name, child))
+                }
+            }
+            found.sort { $0.child.cookie < $1.child.cookie }
+        }
+        var listing: [DirectoryEntry] = []
+        listing.reserveCapacity(min(limit, found.count))
+        for (name, child) in found.prefix(limit) {
+            entries.insert(child, for: EntryKey(parent: ino, name: name))
+            let attributes = try self.inode(child.ino).row.attributes
+            listing.append(
+                DirectoryEntry(name: name, cookie: child.cookie, attributes: attributes)
+            )
+        }
+        return listing
+    }
+
+    // MARK: Extended attributes
+
+    private func loadXattrs(_ inode: Inode) throws(FileSystemError) -> [[UInt8]: [UInt8]] {
+        if let xattrs = inode.xattrs { return xattrs }
+        let xattrs = inode.row.xattrBytes == 0 ? [:] : try reader.xattrs(of: inode.ino)
+        inode.xattrs = xattrs
+        return xattrs
+    }
+
+    func xattr(_ name: [UInt8], of ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
+        let inode = try inode(ino)
+        guard let value = try loadXattrs(inode)[name] else { throw noAttribute(name, of: ino) }
+        return value
+    }
+
+    /// Names in order of bytes.
+    func xattrs(of ino: InodeNumber) throws(FileSystemError) -> [[UInt8]] {
+        try loadXattrs(try inode(ino)).keys.sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
+    func setXattr(
+        _ name: [UInt8],
+        to value: [UInt8],
+        mode: XattrMode,
+        of ino: InodeNumber,
+        now: Timestamp
+    ) throws(FileSystemError) {
+        let inode = try inode(ino)
+        guard !name.isEmpty, name.count <= Self.xattrNameBytesMax, !name.contains(0) else {
+            throw FileSystemError(
+                name.count > Self.xattrNameBytesMax ? .nameTooLong : .invalid,
+                "the name of an extended attribute has 1 to \(Self.xattrNameBytesMax) bytes"
+            )
+        }
+        guard value.count <= Self.xattrValueBytesMax else {
+            throw FileSystemError(
+                .noSpace,
+                "an extended attribute has at most \(Self.xattrValueBytesMax) bytes"
+            )
+        }
+        let isThere = try loadXattrs(inode)[name] != nil
+        if mode == .create, isThere {
+            throw FileSystemError(
+                .exists,
+                "inode \(ino.rawValue) has attribute \(String(decoding: name, as: UTF8.self))"
+            )
+        }
+        if mode == .replace, !isThere { throw noAttribute(name, of: ino) }
+        let listBytes = inode.row.xattrBytes + (isThere ? 0 : UInt64(name.count) + 1)
+        guard listBytes <= Self.xattrListBytesMax else {
+            throw FileSystemError(
+                .noSpace,
+                "the names of inode \(ino.rawValue)'s extended attributes exceed "
+                    + "\(Self.xattrListBytesMax) bytes"
+            )
+        }
+
+        inode.xattrs?[name] = value
+        inode.row.xattrBytes = listBytes
+        changes.xattrs[XattrKey(ino: ino, name: name)] = .put(value)
+        inode.row.attributes.changed = now
+        markDirty(inode)
+        changes.operations += 1
+    }
+
+    func removeXattr(
+        _ name: [UInt8],
+        of ino: InodeNumber,
+        now: Timestamp
+    ) throws(FileSystemError) {
+        let inode = try inode(ino)
+        guard try loadXattrs(inode)[name] != nil else { throw noAttribute(name, of: ino) }
+        inode.xattrs?[name] = nil
+        inode.row.xattrBytes -= min(inode.row.xattrBytes, UInt64(name.count) + 1)
+        changes.xattrs[XattrKey(ino: ino, name: name)] = .remove
+        inode.row.attributes.changed = now
+        markDirty(inode)
+        changes.operations += 1
+    }
+
+    private func noAttribute(_ name: [UInt8], of ino: InodeNumber) -> FileSystemError {
+        FileSystemError(
+            .noAttribute,
+            "inode \(ino.rawValue) has no attribute \(String(decoding: name, as: UTF8.self))"
+        )
+    }
+
+    // MARK: Keys
+
+    func fileKey(of ino: InodeNumber) throws(FileSystemError) -> [UInt8]? {
+        let inode = try inode(ino)
+        if let key = inode.fileKey { return key }
+        let key = try reader.fileKey(of: ino)
+        inode.fileKey = .some(key)
+        return key
+    }
+
+    func setFileKey(_ wrapped: [UInt8], of ino: InodeNumber) throws(FileSystemError) {
+        let inode = try inode(ino)
+        inode.fileKey = .some(wrapped)
+        changes.fileKeys[ino] = wrapped
+        changes.touched.insert(ino)
+        changes.operations += 1
+    }
+}

@@ -1,0 +1,199 @@
+import Primitives
+
+/// A stripe in memory.
+final class Stripe {
+    var row: StripeRow
+    /// Once read, or from its beginning.
+    var shards: [ShardRecord]?
+    /// Whether the row differs from what was last handed to a commit.
+    var isDirty = false
+
+    init(_ row: StripeRow, shards: [ShardRecord]? = nil) {
+        self.row = row
+        self.shards = shards
+    }
+}
+
+/// Stripes, and how much of each is alive.
+extension MetadataState {
+    func stripe(_ id: StripeID) throws(FileSystemError) -> Stripe {
+        if let stripe = stripes.value(id) { return stripe }
+        var isRemoved = false
+        forEachUnsaved { isRemoved = isRemoved || $0.removedStripes.contains(id) }
+        guard !isRemoved, let row = try reader.stripe(id) else {
+            throw FileSystemError(.notFound, "stripe \(id) does not exist")
+        }
+        let stripe = Stripe(row)
+        stripes.insert(stripe, for: id)
+        return stripe
+    }
+
+    /// The stripe that a block's row names.
+    ///
+    /// - Throws: `corrupt` if there is none.
+    @discardableResult
+    func stripe(holding location: BlockLocation) throws(FileSystemError) -> Stripe {
+        do {
+            return try stripe(location.stripe)
+        } catch  where error.code == .notFound {
+            throw FileSystemError(
+                .corrupt,
+                "metadata database: stripe \(location.stripe) of a block is missing"
+            )
+        }
+    }
+
+    private func shards(of stripe: Stripe) throws(FileSystemError) -> [ShardRecord] {
+        if let shards = stripe.shards { return shards }
+        let shards = try reader.shards(of: stripe.row.id)
+        stripe.shards = shards
+        return shards
+    }
+
+    func stripeRecord(_ id: StripeID) throws(FileSystemError) -> StripeRecord {
+        let stripe = try stripe(id)
+        return StripeRecord(
+            id: id,
+            code: stripe.row.code,
+            payloadBytes: stripe.row.payloadBytes,
+            shardBytes: stripe.row.shardBytes,
+            shards: try shards(of: stripe)
+        )
+    }
+
+    func begin(_ record: StripeRecord) throws(FileSystemError) {
+        guard stripes.peek(record.id) == nil, try reader.stripe(record.id) == nil else {
+            throw FileSystemError(.exists, "stripe \(record.id) exists already")
+        }
+        let row = StripeRow(
+            id: record.id,
+            code: record.code,
+            payloadBytes: record.payloadBytes,
+            shardBytes: record.shardBytes,
+            state: .placing,
+            liveBlocks: 0,
+            liveBytes: 0
+        )
+        let stripe = Stripe(row, shards: record.shards)
+        stripes.insert(stripe, for: record.id)
+        markDirty(stripe)
+        changes.shards[record.id] = record.shards
+        changes.operations += 1
+    }
+
+    private func placingStripe(_ id: StripeID) throws(FileSystemError) -> Stripe {
+        let stripe = try stripe(id)
+        guard stripe.row.state == .placing else {
+            throw FileSystemError(.invalid, "stripe \(id) is not being placed")
+        }
+        return stripe
+    }
+
+    /// - Returns: The blocks that are clean now.
+    func complete(
+        _ id: StripeID,
+        _ blocks: [PlacedBlock]
+    ) throws(FileSystemError) -> [BlockKey] {
+        let stripe = try placingStripe(id)
+        var current: [(block: PlacedBlock, inode: Inode, chunk: BlockChunk)] = []
+        for block in blocks where block.isCurrent {
+            guard block.location.stripe == id else {
+                throw FileSystemError(
+                    .invalid,
+                    "a block of stripe \(block.location.stripe) is not in stripe \(id)"
+                )
+            }
+            do {
+                let inode = try regularFile(block.key.ino)
+                let chunk = try chunk(BlockChunk.number(of: block.key.index), of: inode)
+                if let location = chunk[block.key.index]?.location {
+                    try self.stripe(holding: location)
+                }
+                current.append((block, inode, chunk))
+            } catch  where error.code == .notFound {
+                // Removed meanwhile: what was placed is garbage.
+                continue
+            }
+        }
+
+        stripe.row.state = .placed
+        var cleaned: [BlockKey] = []
+        for (block, inode, chunk) in current {
+            let key = block.key
+            let bytes = Self.extent(inode.row.attributes.size, key.index)
+            guard var entry = chunk[key.index], bytes > 0 else { continue }
+            var location = block.location
+            location.validBytes = min(location.validBytes, bytes)
+            entry.location = location
+            entry.dirtySince = nil
+            entry.bytes = bytes
+            set(key.index, of: inode, in: chunk, to: entry)
+            cleaned.append(key)
+        }
+        if stripe.row.liveBlocks == 0 { stripe.row.state = .dead }
+        markDirty(stripe)
+        changes.operations += 1
+        return cleaned
+    }
+
+    func abandon(_ id: StripeID) throws(FileSystemError) {
+        let stripe = try placingStripe(id)
+        stripe.row.state = .dead
+        markDirty(stripe)
+        changes.operations += 1
+    }
+
+    /// Gives up what a crash has cut off; at the opening, before anything else is placed.
+    func abandonInterrupted() throws(FileSystemError) {
+        for id in try reader.placingStripes() { try abandon(id) }
+    }
+
+    func forget(_ dead: [DeadShard]) throws(FileSystemError) {
+        var found: [(shard: DeadShard, stripe: Stripe)] = []
+        for shard in dead {
+            let stripe: Stripe
+            do {
+                stripe = try self.stripe(shard.stripe)
+            } catch  where error.code == .notFound {
+                // Forgotten before.
+                continue
+            }
+            guard stripe.row.state == .dead else {
+                throw FileSystemError(
+                    .invalid,
+                    "stripe \(shard.stripe) is in use; its shards must stay"
+                )
+            }
+            _ = try shards(of: stripe)
+            found.append((shard, stripe))
+        }
+        for (shard, stripe) in found {
+            stripe.shards?.removeAll { $0.index == shard.record.index }
+            changes.forgottenShards.insert(shard)
+            if stripe.shards?.isEmpty == true {
+                changes.removedStripes.insert(shard.stripe)
+                stripes.remove(shard.stripe)
+            }
+        }
+        changes.operations += 1
+    }
+
+    // MARK: Second halves: cannot fail
+
+    /// The block is what a file holds now.
+    func addLive(_ location: BlockLocation) {
+        guard let stripe = stripes.value(location.stripe) else { return }
+        stripe.row.liveBlocks += 1
+        stripe.row.liveBytes += Int64(location.sealedBytes)
+        markDirty(stripe)
+    }
+
+    /// No file needs the block any more; a stripe without live blocks is dead.
+    func dropLive(_ location: BlockLocation) {
+        guard let stripe = stripes.value(location.stripe) else { return }
+        stripe.row.liveBlocks -= 1
+        stripe.row.liveBytes = max(0, stripe.row.liveBytes - Int64(location.sealedBytes))
+        if stripe.row.liveBlocks <= 0, stripe.row.state == .placed { stripe.row.state = .dead }
+        markDirty(stripe)
+    }
+}

@@ -1,0 +1,218 @@
+package import Primitives
+
+/// Blocks and stripes: what of a file is in the cache, and what the network holds.
+///
+/// The order that keeps data safe at a power cut:
+/// - A block's dirty mark is synced before a write to it is acknowledged as durable.
+/// - `completeStripe` is synced before the cache gives up the blocks it placed.
+/// - `deadShards` names only shards whose death is durable.
+extension MetadataStore {
+    // MARK: Blocks
+
+    /// Blocks of a file that are not holes, in order.
+    ///
+    /// - Parameter range: Block indexes; `nil` for all, which of a huge file is a long answer.
+    package func blocks(
+        of ino: InodeNumber,
+        in range: Range<BlockIndex>? = nil
+    ) throws(FileSystemError) -> [BlockState] {
+        let wanted = range.map { $0.lowerBound.rawValue..<$0.upperBound.rawValue }
+        return try read { state throws(FileSystemError) in
+            try state.blocks(of: ino, in: wanted ?? 0..<Geometry.fileBytesMax)
+        }
+    }
+
+    /// One block; `nil` if it is a hole. No SQL when a neighbour within 64 MiB was asked lately.
+    package func block(
+        _ index: BlockIndex,
+        of ino: InodeNumber
+    ) throws(FileSystemError) -> BlockState? {
+        let found = try read { state throws(FileSystemError) -> [BlockState] in
+            try state.block(BlockKey(ino, index)).map { [$0] } ?? []
+        }
+        return found.first
+    }
+
+    /// Notes that the cache holds a newer version of the block than the network.
+    ///
+    /// A block that is dirty already keeps its time.
+    ///
+    /// - Parameter resident: The segments in the cache now; `nil` leaves what is noted.
+    package func markDirty(
+        _ ino: InodeNumber,
+        _ index: BlockIndex,
+        since: Timestamp,
+        resident: UInt16? = nil
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            try state.markDirty(BlockKey(ino, index), since: since, resident: resident)
+        }
+    }
+
+    /// Notes exactly which segments of the block are in the cache.
+    package func setResident(
+        _ ino: InodeNumber,
+        _ index: BlockIndex,
+        _ mask: UInt16
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            try state.setResident(BlockKey(ino, index), mask)
+        }
+    }
+
+    /// Notes that more segments of the block are in the cache.
+    package func addResident(
+        _ ino: InodeNumber,
+        _ index: BlockIndex,
+        _ mask: UInt16
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            try state.addResident(BlockKey(ino, index), mask)
+        }
+    }
+
+    /// Notes that the cache no longer holds clean blocks. Dirty ones and unknown ones are left.
+    ///
+    /// The caller commits before it punches them out of the cache, so that a crash in between
+    /// leaves bytes that nobody relies on, and not the other way round.
+    ///
+    /// - Returns: The blocks that were evicted.
+    package func evict(_ blocks: [BlockKey]) throws(FileSystemError) -> [BlockKey] {
+        try change(isFreeing: true) { state throws(FileSystemError) in try state.evict(blocks) }
+    }
+
+    /// Forgets the blocks wholly past `size` bytes, and all but the head of the one at `size`.
+    ///
+    /// `setAttributes` with a smaller size has done so already.
+    package func truncateBlocks(
+        _ ino: InodeNumber,
+        to size: UInt64
+    ) throws(FileSystemError) {
+        try change(isFreeing: true) { state throws(FileSystemError) in
+            let inode = try state.regularFile(ino)
+            try state.prepareCut(inode, to: size)
+            state.cut(inode, to: size)
+            state.changes.operations += 1
+        }
+    }
+
+    /// Forgets blocks: they are holes from now on.
+    package func removeBlocks(
+        _ ino: InodeNumber,
+        _ range: Range<BlockIndex>
+    ) throws(FileSystemError) {
+        let range = range.lowerBound.rawValue..<range.upperBound.rawValue
+        try change(isFreeing: true) { state throws(FileSystemError) in
+            let inode = try state.regularFile(ino)
+            try state.load(range, of: inode)
+            state.remove(range, of: inode)
+            state.changes.operations += 1
+        }
+    }
+
+    /// Dirty blocks, oldest first.
+    ///
+    /// - Parameter olderThan: Only those dirty before it, if given.
+    package func dirtyBlocks(
+        limit: Int,
+        olderThan: Timestamp? = nil
+    ) throws(FileSystemError) -> [DirtyBlock] {
+        try read { state in state.dirty.list(limit: limit, olderThan: olderThan) }
+    }
+
+    /// How many blocks of a file only the cache holds the newest version of; O(1).
+    package func dirtyBlockCount(of ino: InodeNumber) throws(FileSystemError) -> Int {
+        try read { state in state.dirty.dirtyBlocks(of: ino) }
+    }
+
+    /// Clean blocks in the cache, in order of inode and index, from after `key` on.
+    package func residentClean(
+        after key: BlockKey? = nil,
+        limit: Int
+    ) throws(FileSystemError) -> [(key: BlockKey, mask: UInt16)] {
+        try scan { state throws(FileSystemError) in
+            try state.reader.residentClean(after: key, limit: limit)
+        }
+    }
+
+    // MARK: Keys
+
+    /// The wrapped key of a file's content; `nil` if it has none yet.
+    package func fileKey(of ino: InodeNumber) throws(FileSystemError) -> [UInt8]? {
+        let found = try read { state throws(FileSystemError) -> [[UInt8]] in
+            try state.fileKey(of: ino).map { [$0] } ?? []
+        }
+        return found.first
+    }
+
+    package func setFileKey(
+        _ wrapped: [UInt8],
+        of ino: InodeNumber
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in try state.setFileKey(wrapped, of: ino) }
+    }
+
+    // MARK: Stripes
+
+    /// Notes, durably, that shards are about to be sent, so that whatever happens somebody knows
+    /// which to delete. Waits for the disk.
+    package func beginStripe(_ record: StripeRecord) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in try state.begin(record) }
+        try sync()
+    }
+
+    /// Notes that all shards of the stripe are stored. In one transaction: its current blocks are
+    /// where it says and clean, and what held them before is no longer needed.
+    ///
+    /// A block whose file was removed, or cut before it, counts as not current. A stripe without
+    /// any current block is dead at once.
+    ///
+    /// - Returns: The blocks that are clean now.
+    @discardableResult
+    package func completeStripe(
+        _ id: StripeID,
+        blocks: [PlacedBlock]
+    ) throws(FileSystemError) -> [BlockKey] {
+        try change { state throws(FileSystemError) in try state.complete(id, blocks) }
+    }
+
+    /// Notes that the stripe will not be completed: its shards are garbage.
+    package func abandonStripe(_ id: StripeID) throws(FileSystemError) {
+        try change(isFreeing: true) { state throws(FileSystemError) in try state.abandon(id) }
+    }
+
+    /// A stripe and its shards, of those in memory without SQL.
+    package func stripe(_ id: StripeID) throws(FileSystemError) -> StripeRecord {
+        try read { state throws(FileSystemError) in try state.stripeRecord(id) }
+    }
+
+    /// Shards that can be deleted at their providers. Waits for the disk if there are any: were
+    /// the death of a stripe undone by a power cut, its shards would be needed again.
+    package func deadShards(limit: Int) throws(FileSystemError) -> [DeadShard] {
+        let dead = try scan { state throws(FileSystemError) in
+            try state.reader.deadShards(limit: limit)
+        }
+        if !dead.isEmpty { try sync() }
+        return dead
+    }
+
+    /// Notes that providers have deleted dead shards.
+    package func forgetShards(_ shards: [DeadShard]) throws(FileSystemError) {
+        try change(isFreeing: true) { state throws(FileSystemError) in try state.forget(shards) }
+    }
+
+    /// Placed stripes of whose bytes less than `fraction` is needed, the emptiest first.
+    package func sparseStripes(
+        liveBelow fraction: Double,
+        limit: Int
+    ) throws(FileSystemError) -> [StripeID] {
+        try scan { state throws(FileSystemError) in
+            try state.reader.sparseStripes(liveBelow: fraction, limit: limit)
+        }
+    }
+
+    /// The blocks whose current version the stripe holds.
+    package func blocks(in stripe: StripeID) throws(FileSystemError) -> [BlockKey] {
+        try scan { state throws(FileSystemError) in try state.reader.blocks(in: stripe) }
+    }
+}

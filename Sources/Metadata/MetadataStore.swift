@@ -1,0 +1,177 @@
+import Disk
+package import Primitives
+import Synchronization
+
+/// The metadata of one volume: names, attributes, blocks and stripes, on SQLite.
+///
+/// Callable from any thread. Operations change memory under one lock and return; a committer
+/// thread writes what they changed in batches. So a crash of the process leaves a prefix of the
+/// operations; `commit` and `sync` say that one is safe. An operation that throws has changed
+/// nothing. `docs/metadata.md` has the schema and the rules of durability.
+///
+/// Dropping a store that was not closed is as a crash of the process.
+package final class MetadataStore: Sendable {
+    package let path: String
+    private let core: MetadataCore
+    private let background: BackgroundWork
+    private let limits: MetadataLimits
+    private let isClosed = Atomic(false)
+
+    /// Opens the store at `path` and locks it against other processes.
+    ///
+    /// - Throws: `notFound` if there is none, `invalid` if somebody has it open or it is of
+    ///   another program or version, `corrupt`.
+    package init(
+        opening path: String,
+        limits: MetadataLimits = MetadataLimits()
+    ) throws(FileSystemError) {
+        self.path = path
+        self.limits = limits
+        core = try MetadataCore(opening: path, limits: limits)
+        background = BackgroundWork(core, limits: limits)
+        do {
+            try background.start()
+        } catch {
+            background.stop()
+            throw FileSystemError(error)
+        }
+    }
+
+    deinit { background.stop() }
+
+    /// Makes an empty volume at `path`: a root directory and nothing else.
+    ///
+    /// A crash leaves nothing at `path`, or all.
+    ///
+    /// - Throws: `exists` if something is there.
+    package static func create(
+        at path: String,
+        rootMode: UInt16 = 0o755,
+        uid: UInt32,
+        gid: UInt32,
+        now: Timestamp
+    ) throws(FileSystemError) {
+        let attributes = Attributes(
+            ino: .root,
+            kind: .directory,
+            mode: rootMode & 0o7777,
+            uid: uid,
+            gid: gid,
+            linkCount: 2,
+            size: 0,
+            blocks512: 0,
+            rdev: 0,
+            accessed: now,
+            modified: now,
+            changed: now
+        )
+        let row = InodeRow(
+            attributes: attributes,
+            parent: .root,
+            nextCookie: InodeRow.firstCookie,
+            entryCount: 0,
+            xattrBytes: 0,
+            blockCount: 0
+        )
+        try NewDatabase.create(at: path, root: row)
+    }
+
+    /// Whether the store was closed in order when it was last in use.
+    package var wasCleanlyClosed: Bool { core.past.wasCleanlyClosed }
+
+    /// Boot id of the host when the store was last opened before this time; empty at the first.
+    ///
+    /// Another one than now, and not cleanly closed: the host has crashed meanwhile.
+    package var bootIDAtLastOpen: String { core.past.bootID }
+
+    /// Commits, moves the log into the database, and lets go of the store; from then on all calls
+    /// throw `closed`. A second call does nothing.
+    ///
+    /// After an error the store is closed too, and the next opening finds it not cleanly closed.
+    package func close() throws(FileSystemError) {
+        guard !isClosed.exchange(true, ordering: .acquiringAndReleasing) else { return }
+        background.stop()
+        try core.finish()
+    }
+
+    /// Makes every operation so far survive a crash of this process, but not of the host.
+    ///
+    /// After an error they are still in memory, and the next commit tries them again.
+    package func commit() throws(FileSystemError) {
+        try checkOpen()
+        _ = try saveChanges()
+    }
+
+    /// Makes every operation so far survive a crash of the host; waits for the disk.
+    ///
+    /// Once the disk has failed to sync, every later call throws until the store is opened anew:
+    /// nobody knows what of the log was lost.
+    package func sync() throws(FileSystemError) {
+        try checkOpen()
+        try core.sync(through: try saveChanges())
+    }
+
+    private func saveChanges() throws(FileSystemError) -> UInt64 {
+        let (sequence, logFrames) = try core.saveChanges()
+        background.noteLog(frames: logFrames)
+        return sequence
+    }
+
+    // MARK: For the operations
+
+    /// Runs an operation that changes nothing that is saved.
+    func read<T: Sendable>(
+        _ body: (MetadataState) throws(FileSystemError) -> T
+    ) throws(FileSystemError) -> T {
+        try checkOpen()
+        return try core.state.withLock { state throws(FileSystemError) in
+            state.trim()
+            return try body(state)
+        }
+    }
+
+    /// Runs an operation, and sees to it that what it changes is committed soon.
+    ///
+    /// - Parameter isFreeing: Whether it gives room back. Such operations are let through while
+    ///   commits fail, up to the bound on what memory keeps.
+    func change<T: Sendable>(
+        isFreeing: Bool = false,
+        _ body: (MetadataState) throws(FileSystemError) -> T
+    ) throws(FileSystemError) -> T {
+        try checkOpen()
+        while true {
+            let result = try core.state.withLock { state throws(FileSystemError) -> T? in
+                let unsaved = state.changes.operations
+                let isStuck = state.isFailing && !isFreeing && unsaved > 0
+                guard unsaved < limits.unsavedOperationsMax, !isStuck else { return nil }
+                state.trim()
+                let hadChanges = state.hasChanges
+                let result = try body(state)
+                let operations = state.changes.operations
+                if operations >= limits.commitOperations, unsaved < limits.commitOperations {
+                    background.commitNow()
+                } else if !hadChanges, state.hasChanges {
+                    background.commitSoon()
+                }
+                return result
+            }
+            if let result { return result }
+            _ = try saveChanges()
+        }
+    }
+
+    /// Runs a scan of the database while it has everything and operations wait. For rare scans
+    /// whose rows memory could not correct.
+    func scan<T: Sendable>(
+        _ body: @Sendable (MetadataState) throws(FileSystemError) -> T
+    ) throws(FileSystemError) -> T {
+        try checkOpen()
+        return try core.exclusively(body)
+    }
+
+    private func checkOpen() throws(FileSystemError) {
+        guard !isClosed.load(ordering: .acquiring) else {
+            throw FileSystemError(.closed, "metadata database \(path) is closed")
+        }
+    }
+}
