@@ -110,8 +110,3 @@ int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size
     }
     return 1;
 }
-
-int csealing_is_zero(const void *bytes, size_t count) {
-    const uint8_t *first = bytes;
-    return count == 0 || (first[0] == 0 && memcmp(first, first + 1, count - 1) == 0);
-}

@@ -150,6 +150,10 @@ package final class SegmentSealer {
         _ plain: UnsafeRawBufferPointer,
         to body: UnsafeMutableRawPointer
     ) -> Int? {
+        // Most of what fills disks is compressed already, and zstd would take as long to find
+        // that out as the cipher takes for its work.
+        let start = plain.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        guard csealing_looks_like_noise(start, plain.count) == 0 else { return nil }
         // Without more room than is worth using, zstd gives up by itself.
         let room = plain.count - (plain.count + Self.savedShareMin - 1) / Self.savedShareMin
         let count = ZSTD_compressCCtx(

@@ -106,6 +106,15 @@ struct SegmentSealerTests {
         #expect(sealed.count <= 61_440 + 17)
     }
 
+    /// Even bytes that are no noise: the sample must not keep them from the compressor.
+    @Test(arguments: [1, 3, 64, 255])
+    func rampIsCompressed(step: Int) throws {
+        let ramp = (0..<Geometry.segmentBytes).map { UInt8(truncatingIfNeeded: $0 * step) }
+        #expect(try arrays.seal(ramp, key: key)[0] == 1)
+        let words = (0..<Geometry.segmentBytes).map { UInt8(truncatingIfNeeded: $0 / 4 >> $0 % 4) }
+        #expect(try arrays.seal(words, key: key)[0] == 1)
+    }
+
     @Test(arguments: [0, 1, 4096, 65_536])
     func zerosAreNoBytes(count: Int) throws {
         let zeros = [UInt8](repeating: 0, count: count)

@@ -68,4 +68,9 @@ void csealing_free(uint8_t *bytes, size_t count);
 // 1 if all bytes are zero.
 int csealing_is_zero(const void *bytes, size_t count);
 
+// 1 if a sample of the bytes is spread as evenly over the 256 values as noise is:
+// what is compressed or encrypted already. A guess, for speed only. Fewer bytes
+// than the sample has never look like noise.
+int csealing_looks_like_noise(const uint8_t *bytes, size_t count);
+
 #endif
