@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Directories of the local disk.
@@ -75,6 +76,15 @@ package enum Directory {
         }
         for name in try list(path) { try removeEntry(path + "/" + name) }
         try systemCall("remove directory", path) { rmdir(path) }
+    }
+
+    /// Gives the file or directory at `path` the name `newPath`, durably if both are in one
+    /// directory.
+    ///
+    /// - Throws: EEXIST if something is at `newPath`; nothing is replaced.
+    package static func rename(_ path: String, to newPath: String) throws(DiskError) {
+        try systemCall("rename", path) { clinux_rename_no_replace(path, newPath) }
+        try sync(parent(of: newPath))
     }
 
     /// The directory that holds `path`'s last part: "/a" of "/a/b", "." of "b".
