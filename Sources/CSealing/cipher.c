@@ -89,19 +89,19 @@ int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonc
 // EVP counts in int; a gibibyte at a time stays clear of it.
 static const size_t ctr_chunk_bytes = (size_t)1 << 30;
 
-int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size_t count) {
-    struct csealing_thread *thread = csealing_thread();
-    if (!thread) return 0;
+int csealing_ctr_begin(struct csealing_thread *thread, const uint8_t *key, uint64_t offset) {
     uint8_t counter[16] = {0};
     uint64_t block = offset / 16;
     for (int index = 0; index < 8; index++) counter[15 - index] = (uint8_t)(block >> (8 * index));
-    int done = 0;
     const EVP_CIPHER *cipher =
         EVP_CIPHER_CTX_get0_cipher(thread->ctr) ? NULL : csealing_library()->ctr;
     if (!EVP_EncryptInit_ex2(thread->ctr, cipher, key, counter, NULL)) return 0;
     uint8_t skipped[16] = {0};
-    int skip = (int)(offset % 16);
-    if (skip > 0 && !EVP_EncryptUpdate(thread->ctr, skipped, &done, skipped, skip)) return 0;
+    return csealing_ctr_next(thread, skipped, offset % 16);
+}
+
+int csealing_ctr_next(struct csealing_thread *thread, uint8_t *bytes, size_t count) {
+    int done = 0;
     while (count > 0) {
         size_t chunk = count < ctr_chunk_bytes ? count : ctr_chunk_bytes;
         if (!EVP_EncryptUpdate(thread->ctr, bytes, &done, bytes, (int)chunk)) return 0;
@@ -109,4 +109,10 @@ int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size
         count -= chunk;
     }
     return 1;
+}
+
+int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size_t count) {
+    struct csealing_thread *thread = csealing_thread();
+    return thread && csealing_ctr_begin(thread, key, offset) &&
+           csealing_ctr_next(thread, bytes, count);
 }

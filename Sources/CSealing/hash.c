@@ -77,27 +77,57 @@ static int subtree(EVP_MD_CTX *context, const uint8_t *bytes, size_t count, uint
     return 1;
 }
 
+static const size_t subtree_bytes = (size_t)subtree_leaves * leaf_bytes;
+
+// Subtrees hashed so far: a binary counter, one pending root for every bit of
+// their number.
+struct tree {
+    uint8_t pending[pending_max][digest_bytes];
+    size_t height;
+    size_t subtrees;
+};
+
+// Takes in the next subtree; only the last may be smaller than `subtree_bytes`.
+static int tree_add(struct tree *tree, EVP_MD_CTX *context, const uint8_t *bytes, size_t count) {
+    // Pairs of equal size, once it is known that the newest of them is not the last.
+    for (size_t bits = tree->subtrees; bits > 0 && bits % 2 == 0; bits /= 2, tree->height--) {
+        if (!fold(context, tree->pending[tree->height - 2], 2)) return 0;
+    }
+    tree->subtrees++;
+    return subtree(context, bytes, count, tree->pending[tree->height++]);
+}
+
+static int tree_root(struct tree *tree, EVP_MD_CTX *context, uint8_t *root) {
+    for (; tree->height > 1; tree->height--) {
+        if (!fold(context, tree->pending[tree->height - 2], 2)) return 0;
+    }
+    memcpy(root, tree->pending[0], digest_bytes);
+    return 1;
+}
+
 int csealing_merkle_root(const uint8_t *bytes, size_t count, uint8_t *root) {
     struct csealing_thread *thread = csealing_thread();
     if (!thread) return 0;
-    const size_t subtree_bytes = (size_t)subtree_leaves * leaf_bytes;
-    // A binary counter: after s subtrees, one pending root for every bit of s.
-    uint8_t pending[pending_max][digest_bytes];
-    size_t height = 0;
-    size_t done = 0;
+    struct tree tree = {.height = 0};
     do {
         size_t part = count < subtree_bytes ? count : subtree_bytes;
-        if (!subtree(thread->digest, bytes, part, pending[height++])) return 0;
+        if (!tree_add(&tree, thread->digest, bytes, part)) return 0;
         bytes += part;
         count -= part;
-        done++;
-        for (size_t bits = done; count > 0 && bits % 2 == 0; bits /= 2, height--) {
-            if (!fold(thread->digest, pending[height - 2], 2)) return 0;
-        }
     } while (count > 0);
-    for (; height > 1; height--) {
-        if (!fold(thread->digest, pending[height - 2], 2)) return 0;
-    }
-    memcpy(root, pending[0], digest_bytes);
-    return 1;
+    return tree_root(&tree, thread->digest, root);
+}
+
+int csealing_mask_and_root(const uint8_t *key, uint8_t *bytes, size_t count, uint8_t *root) {
+    struct csealing_thread *thread = csealing_thread();
+    if (!thread || !csealing_ctr_begin(thread, key, 0)) return 0;
+    struct tree tree = {.height = 0};
+    do {
+        size_t part = count < subtree_bytes ? count : subtree_bytes;
+        if (!csealing_ctr_next(thread, bytes, part)) return 0;
+        if (!tree_add(&tree, thread->digest, bytes, part)) return 0;
+        bytes += part;
+        count -= part;
+    } while (count > 0);
+    return tree_root(&tree, thread->digest, root);
 }

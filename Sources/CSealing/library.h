@@ -28,4 +28,10 @@ const struct csealing_library *csealing_library(void);
 // NULL if memory is short.
 struct csealing_thread *csealing_thread(void);
 
+// Sets the thread's AES-256-CTR keystream to byte `offset` of `key`'s.
+int csealing_ctr_begin(struct csealing_thread *thread, const uint8_t *key, uint64_t offset);
+
+// XORs `bytes` with what comes next of it.
+int csealing_ctr_next(struct csealing_thread *thread, uint8_t *bytes, size_t count);
+
 #endif

@@ -1,4 +1,5 @@
 import CSealing
+package import Primitives
 
 /// The mask of a shard: AES-256-CTR under the shard's own key.
 ///
@@ -17,5 +18,20 @@ package enum ShardMask {
         guard csealing_ctr_apply(key.bytes, UInt64(offset), start, bytes.count) == 1 else {
             throw .libraryFailed("masking a shard")
         }
+    }
+
+    /// Masks a whole shard and returns the Merkle root of what it has become.
+    ///
+    /// The same as `apply` at offset 0 and then `MerkleTree.root`, in one pass over memory.
+    package static func applyAndHash(
+        to shard: UnsafeMutableRawBufferPointer,
+        key: MaskKey
+    ) throws(SealingError) -> Digest {
+        let start = shard.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        var root = [UInt8](repeating: 0, count: Digest.byteCount)
+        guard csealing_mask_and_root(key.bytes, start, shard.count, &root) == 1,
+            let digest = Digest(bytes: root)
+        else { throw .libraryFailed("masking a shard") }
+        return digest
     }
 }

@@ -111,8 +111,10 @@ struct SegmentSealerTests {
     func rampIsCompressed(step: Int) throws {
         let ramp = (0..<Geometry.segmentBytes).map { UInt8(truncatingIfNeeded: $0 * step) }
         #expect(try arrays.seal(ramp, key: key)[0] == 1)
-        let words = (0..<Geometry.segmentBytes).map { UInt8(truncatingIfNeeded: $0 / 4 >> $0 % 4) }
-        #expect(try arrays.seal(words, key: key)[0] == 1)
+        let counters = (0..<UInt32(Geometry.segmentBytes / 4)).flatMap { number in
+            (0..<4).map { UInt8(truncatingIfNeeded: number >> (8 * $0)) }
+        }
+        #expect(try arrays.seal(counters, key: key)[0] == 1)
     }
 
     @Test(arguments: [0, 1, 4096, 65_536])

@@ -34,6 +34,17 @@ struct ShardMaskTests {
         #expect(try masked(once, key: key, offset: 0) == bytes)
     }
 
+    @Test(arguments: [0, 1, 1024, 65_536, 65_537, 200_000, 4_194_304])
+    func maskingAndHashingTogetherIsOneAfterTheOther(count: Int) throws {
+        var bytes = SecureRandom.bytes(count)
+        let expected = try masked(bytes, key: key, offset: 0)
+        let root = try bytes.withUnsafeMutableBytes {
+            try ShardMask.applyAndHash(to: $0, key: key)
+        }
+        #expect(bytes == expected)
+        #expect(root == expected.withUnsafeBytes { MerkleTree.root(of: $0) })
+    }
+
     @Test func anyRangeIsThatRangeOfTheWhole() throws {
         let whole = try masked([UInt8](repeating: 0, count: 8192), key: key, offset: 0)
         for start in Array(0...48) + [1000, 4095, 4096, 8191] {

@@ -42,6 +42,10 @@ int csealing_sha256(const void *bytes, size_t count, uint8_t *digest);
 // one empty leaf.
 int csealing_merkle_root(const uint8_t *bytes, size_t count, uint8_t *root);
 
+// csealing_ctr_apply from offset 0, and the root of what it gives: both while the
+// bytes are in the processor's cache.
+int csealing_mask_and_root(const uint8_t *key, uint8_t *bytes, size_t count, uint8_t *root);
+
 // HKDF-SHA256 (RFC 5869), extract and expand. `count` is at most 255 * 32.
 int csealing_hkdf(const uint8_t *key, size_t key_count, const uint8_t *salt, size_t salt_count,
                   const uint8_t *info, size_t info_count, uint8_t *derived, size_t count);
