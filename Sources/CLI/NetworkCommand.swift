@@ -1,0 +1,144 @@
+import ArgumentParser
+import Control
+import Disk
+import Logging
+import Network
+import Primitives
+import Sealing
+import Transport
+
+struct NetworkCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "network", abstract: "Make and look at network files.",
+        subcommands: [Export.self, Show.self])
+
+    struct Export: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Ask a running keeper for its network's file.",
+            discussion: """
+                Whoever has the file can join the network. The keeper's key is taken as it is met; \
+                compare the id that is printed with the one in the keeper's log.
+                """)
+
+        @Option(help: ArgumentHelp("Address of the keeper.", valueName: "host:port"))
+        var keeper: NodeAddress
+
+        @Option(help: "Name of the network (default: the keeper's choice).")
+        var name = ""
+
+        @Option(help: ArgumentHelp("Code of new volumes.", valueName: "k+m"))
+        var code = ErasureCode.standard
+
+        @Option(
+            name: .shortAndLong,
+            help: ArgumentHelp("File to write (default: standard output).", valueName: "file"))
+        var output: String?
+
+        @Flag(help: "Print JSON; the file itself is JSON anyway.")
+        var json = false
+
+        func run() throws {
+            let file = try FirstContact.exportNetwork(
+                named: name, code: code, from: keeper, as: .random())
+            guard let output else {
+                return Output.raw(String(decoding: file.encoded(), as: UTF8.self))
+            }
+            try WholeFile.replace(output, with: file.encoded())
+            if json { return try Output.json(NetworkReport(file, live: nil)) }
+            let id = file.keepers.first?.publicKey.nodeID.short ?? "?"
+            Output.line("\(output): network \(file.name), keeper \(id) at \(keeper)")
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Check a network file and print what it says.")
+
+        @Argument(help: "The network file.")
+        var file: String
+
+        @Flag(help: "Ask its keepers for the providers too.")
+        var live = false
+
+        @Flag(help: "Print JSON.")
+        var json = false
+
+        func run() throws {
+            let network = try NetworkFile(readingFrom: file)
+            let report = NetworkReport(network, live: live ? try providers(of: network) : nil)
+            if json { return try Output.json(report) }
+            report.print()
+        }
+
+        private func providers(of file: NetworkFile) throws -> [ProviderRecord] {
+            let network = try RemoteNetwork(
+                file: file, identity: .random(), logger: .silent)
+            defer { network.close() }
+            return try network.providers()
+        }
+    }
+}
+
+/// What `mefs network` prints.
+struct NetworkReport: Encodable {
+    struct Keeper: Encodable {
+        let id: String
+        let address: String
+        let publicKey: String
+    }
+
+    struct Provider: Encodable {
+        let id: String
+        let address: String
+        let domain: String
+        let up: Bool
+        let usedBytes: UInt64
+        let capacityBytes: UInt64
+    }
+
+    let name: String
+    let code: String
+    let keepers: [Keeper]
+    let providers: [Provider]?
+    let providersUp: Int?
+    let providersDown: Int?
+
+    init(_ file: NetworkFile, live: [ProviderRecord]?) {
+        name = file.name
+        code = "\(file.code)"
+        keepers = file.keepers.map { keeper in
+            Keeper(
+                id: keeper.publicKey.nodeID.hex, address: "\(keeper.address)",
+                publicKey: Hex.encode(keeper.publicKey.bytes))
+        }
+        providers = live?.map { provider in
+            Provider(
+                id: provider.id.hex, address: "\(provider.address)", domain: provider.domain,
+                up: provider.isUp, usedBytes: provider.usedBytes,
+                capacityBytes: provider.capacityBytes)
+        }
+        providersUp = live?.count { $0.isUp }
+        providersDown = live?.count { !$0.isUp }
+    }
+
+    func print() {
+        Output.line("network \(name), code \(code)")
+        Output.table(
+            [["keeper", "address"]] + keepers.map { [String($0.id.prefix(8)), $0.address] })
+        guard let providers else { return }
+        Output.table(
+            [["provider", "address", "domain", "state", "used", "capacity"]]
+                + providers.map { provider in
+                    [
+                        String(provider.id.prefix(8)), provider.address,
+                        String(provider.domain.prefix(16)), provider.up ? "up" : "down",
+                        Readable.bytes(provider.usedBytes), Readable.bytes(provider.capacityBytes),
+                    ]
+                })
+    }
+}
+
+extension Logger {
+    /// For commands whose errors are what they say, and all they say.
+    static var silent: Logger { Logger(label: "mefs") { _ in SwiftLogNoOpLogHandler() } }
+}
