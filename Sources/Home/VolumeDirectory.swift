@@ -1,0 +1,337 @@
+package import Disk
+package import Network
+package import Primitives
+package import Sealing
+import Transport
+
+// Layout, below volumes/NAME:
+//
+//   volume.json     what the volume is: VolumeFile
+//   network.json    its network, if that is not the embedded one
+//   seed            its owner's root seed, 64 hexadecimal digits, mode 0600; may be taken away
+//   phrase          the recovery phrase, mode 0600; only of volumes made without being asked
+//   registered      there once a keeper has the volume's registration
+//   lock            held by the mount process; its text tells pid and mount point
+//   metadata/volume.db, cache/, providers, control.sock, mount.log: the mount process's
+
+/// A volume as this machine knows it.
+package struct VolumeDirectory: Sendable {
+    /// Where a new volume's providers are to be found.
+    package enum NetworkChoice: Sendable {
+        /// The embedded network of the same home.
+        case local
+        case file(NetworkFile)
+    }
+
+    /// The longest of the small files that is looked at.
+    private static let smallFileBytesMax = 4096
+
+    package let home: Home
+    package let name: String
+    private let file: VolumeFile
+
+    package var id: VolumeID { file.id }
+    package var code: ErasureCode { file.code }
+    /// Whole seconds.
+    package var created: Timestamp { file.created }
+    package var ownerKey: PublicKey { file.ownerKey }
+    /// Whether its providers are the embedded ones, which the mount process then runs.
+    package var isLocal: Bool { file.network == .local }
+
+    package var path: String { home.path(ofVolume: name) }
+    package var metadataPath: String { path + "/metadata/volume.db" }
+    package var cacheDirectory: String { path + "/cache" }
+    package var controlSocketPath: String { path + "/control.sock" }
+    package var logPath: String { path + "/mount.log" }
+    /// Where `RemoteNetwork` keeps its list of providers between mounts.
+    package var providersPath: String { path + "/providers" }
+    private var seedPath: String { path + "/seed" }
+    private var networkPath: String { path + "/network.json" }
+    private var registeredPath: String { path + "/registered" }
+
+    private init(home: Home, name: String, file: VolumeFile) {
+        self.home = home
+        self.name = name
+        self.file = file
+    }
+
+    // MARK: Finding
+
+    /// Names of the home's volumes, sorted.
+    package static func list(in home: Home) throws(HomeError) -> [String] {
+        guard Directory.isDirectory(home.volumesPath) else { return [] }
+        let names = try withDisk { () throws(DiskError) in try Directory.list(home.volumesPath) }
+        // Names with a dot in front are volumes being made, or left so by a crash.
+        return names.filter {
+            !$0.hasPrefix(".") && WholeFile.exists(home.path(ofVolume: $0) + "/volume.json")
+        }
+    }
+
+    /// Reads the description of a volume.
+    ///
+    /// - Throws: `notFound` if there is none of that name.
+    package static func open(_ name: String, in home: Home) throws(HomeError) -> VolumeDirectory {
+        try VolumeName.check(name)
+        let path = home.path(ofVolume: name) + "/volume.json"
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            bytes = try WholeFile.read(path, limit: VolumeFile.bytesMax)
+        } catch {
+            guard error.isNotFound else { throw HomeError(error) }
+            let known = (try? list(in: home)) ?? []
+            let hint =
+                known.isEmpty
+                ? "make it with 'mefs volume create \(name)'"
+                : "there are: \(known.joined(separator: ", "))"
+            throw HomeError(.notFound, "no volume '\(name)' in \(home.path); \(hint)")
+        }
+        return VolumeDirectory(
+            home: home,
+            name: name,
+            file: try VolumeFile(parsing: bytes, path: path)
+        )
+    }
+
+    // MARK: Making
+
+    /// Makes a volume of a new id and key, owned by `seed`; all or nothing, and durable.
+    ///
+    /// No keeper knows it yet: see `registration` and `register`.
+    ///
+    /// With `writesPhrase` the recovery phrase is left in the directory, for a volume that nobody
+    /// asked for.
+    ///
+    /// - Throws: `already` if there is one of that name.
+    package static func create(
+        _ name: String,
+        in home: Home,
+        network: NetworkChoice,
+        code: ErasureCode,
+        seed: RootSeed,
+        writesPhrase: Bool = false
+    ) throws(HomeError) -> VolumeDirectory {
+        try VolumeName.check(name)
+        let path = home.path(ofVolume: name)
+        guard !WholeFile.exists(path) else {
+            throw HomeError(
+                .already,
+                "volume '\(name)' exists in \(home.path); choose another name"
+            )
+        }
+        let file = try newFile(network: network, code: code, seed: seed)
+        // A directory beside, renamed when it is whole.
+        let draft = home.volumesPath + "/.\(name).\(file.id.short)"
+        do throws(DiskError) {
+            try Directory.make(draft)
+            try write(file, network: network, seed: seed, writesPhrase: writesPhrase, to: draft)
+            try Directory.rename(draft, to: path)
+        } catch {
+            try? Directory.remove(tree: draft)
+            guard error.isExists else { throw HomeError(error) }
+            throw HomeError(
+                .already,
+                "volume '\(name)' was just made in \(home.path) by another process"
+            )
+        }
+        return VolumeDirectory(home: home, name: name, file: file)
+    }
+
+    private static func newFile(
+        network: NetworkChoice,
+        code: ErasureCode,
+        seed: RootSeed
+    ) throws(HomeError) -> VolumeFile {
+        guard let id = VolumeID(bytes: SecureRandom.bytes(VolumeID.byteCount)) else {
+            preconditionFailure("an id is made of its own number of bytes")
+        }
+        do throws(SealingError) {
+            return VolumeFile(
+                id: id,
+                code: code,
+                created: Clock.now(),
+                ownerKey: try seed.identityKey().publicKey,
+                wrappedKey: try seed.wrap(.random(), for: id),
+                network: network.kind
+            )
+        } catch {
+            throw HomeError(.failed, "cannot make the volume's keys: \(error)")
+        }
+    }
+
+    private static func write(
+        _ file: VolumeFile,
+        network: NetworkChoice,
+        seed: RootSeed,
+        writesPhrase: Bool,
+        to directory: String
+    ) throws(DiskError) {
+        let seedText = Hex.encode(seed.bytes) + "\n"
+        try WholeFile.create(directory + "/seed", with: Array(seedText.utf8), permissions: 0o600)
+        if writesPhrase {
+            let phrase = RecoveryPhrase(seed: seed).words.joined(separator: " ") + "\n"
+            try WholeFile.create(
+                directory + "/phrase",
+                with: Array(phrase.utf8),
+                permissions: 0o600
+            )
+        }
+        if case .file(let network) = network {
+            try WholeFile.create(directory + "/network.json", with: network.encoded())
+        }
+        try Directory.make(directory + "/metadata")
+        try Directory.make(directory + "/cache")
+        try WholeFile.create(directory + "/volume.json", with: file.encoded())
+    }
+
+    // MARK: Keys
+
+    /// The owner's identity and the volume's key.
+    ///
+    /// Without a phrase the seed kept in the directory is used.
+    ///
+    /// - Throws: `wrongSecret` if the phrase is of another owner, or none is given and none kept.
+    package func unlock(
+        phrase: RecoveryPhrase? = nil
+    ) throws(HomeError) -> (identity: SigningKey, key: VolumeKey) {
+        let seed = if let phrase { phrase.seed } else { try keptSeed() }
+        let identity = try withSealing { () throws(SealingError) in try seed.identityKey() }
+        guard identity.publicKey == ownerKey else {
+            let message =
+                phrase == nil
+                ? "\(seedPath) is not the seed of volume '\(name)'; give its recovery phrase"
+                : "the phrase does not open volume '\(name)'; it is another owner's"
+            throw HomeError(.wrongSecret, message)
+        }
+        let key = try withSealing { () throws(SealingError) in
+            try seed.unwrap(file.wrappedKey, for: id)
+        }
+        return (identity, key)
+    }
+
+    /// Runs `body` and gives its error as damage to our files: the owner is known to be right.
+    private func withSealing<Result>(
+        _ body: () throws(SealingError) -> Result
+    ) throws(HomeError) -> Result {
+        do throws(SealingError) {
+            return try body()
+        } catch {
+            throw HomeError(.corrupt, "volume '\(name)' cannot be unlocked: \(error)")
+        }
+    }
+
+    private func keptSeed() throws(HomeError) -> RootSeed {
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            bytes = try WholeFile.read(seedPath, limit: Self.smallFileBytesMax)
+        } catch {
+            guard error.isNotFound else { throw HomeError(error) }
+            throw HomeError(
+                .wrongSecret,
+                "no key of volume '\(name)' is kept on this machine; give its recovery phrase"
+            )
+        }
+        let digits = String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
+        guard let seed = Hex.decode(digits).flatMap({ RootSeed(bytes: $0) }) else {
+            throw HomeError(
+                .corrupt,
+                "\(seedPath) is not 64 hexadecimal digits; give the recovery phrase"
+            )
+        }
+        return seed
+    }
+
+    // MARK: Network
+
+    /// The network that holds the volume.
+    ///
+    /// - Throws: `notFound` if it is the embedded one and was never started.
+    package func network() throws(HomeError) -> NetworkFile {
+        if isLocal { return try LocalNetwork.networkFile(in: home) }
+        return try NetworkFile.stored(at: networkPath)
+    }
+
+    /// What a keeper keeps of the volume, signed by its owner.
+    package func registration(
+        signedBy identity: SigningKey
+    ) throws(HomeError) -> VolumeRegistration {
+        do throws(SealingError) {
+            return try VolumeRegistration(
+                id: id,
+                code: code,
+                wrappedKey: file.wrappedKey,
+                created: created,
+                signedBy: identity
+            )
+        } catch {
+            throw HomeError(.failed, "cannot sign the registration of volume '\(name)': \(error)")
+        }
+    }
+
+    /// Registers the volume with its network's keeper, unless that is known to be done.
+    ///
+    /// Blocks.
+    package func register(
+        at network: RemoteNetwork,
+        as identity: SigningKey
+    ) throws(HomeError) {
+        guard !WholeFile.exists(registeredPath) else { return }
+        let registration = try registration(signedBy: identity)
+        do throws(NetworkError) {
+            try network.register(registration)
+        } catch {
+            throw HomeError(
+                .unreachable,
+                "volume '\(name)' could not be registered: \(error.message)"
+            )
+        }
+        try withDisk { () throws(DiskError) in try WholeFile.replace(registeredPath, with: []) }
+    }
+
+    // MARK: Mounting
+
+    /// Takes the volume for this process until the lock is released.
+    ///
+    /// - Throws: `already`, naming the process and the mount point, if another has it.
+    package func lock(mountPoint: String) throws(HomeError) -> FileLock {
+        do throws(FileLock.Failure) {
+            return try FileLock(path + "/lock", note: mountPoint)
+        } catch {
+            switch error {
+            case .disk(let error): throw HomeError(error)
+            case .held(_, let holder):
+                let place = holder.note.isEmpty ? "" : " at \(holder.note)"
+                let process = holder.pid.map { " by process \($0)" } ?? ""
+                throw HomeError(
+                    .already,
+                    "volume '\(name)' is already mounted\(place)\(process); unmount it first"
+                )
+            }
+        }
+    }
+
+    /// The process that has the volume, with the mount point as its note; `nil` if none has.
+    package var holder: FileLock.Holder? { FileLock.holder(of: path + "/lock") }
+}
+
+extension VolumeDirectory.NetworkChoice {
+    fileprivate var kind: VolumeFile.Network {
+        switch self {
+        case .local: .local
+        case .file: .file
+        }
+    }
+}
+
+extension NetworkFile {
+    /// Reads a network file that we keep.
+    static func stored(at path: String) throws(HomeError) -> NetworkFile {
+        let bytes = try withDisk { () throws(DiskError) in
+            try WholeFile.read(path, limit: NetworkFile.fileBytesMax)
+        }
+        do throws(NetworkFileError) {
+            return try NetworkFile(parsing: bytes)
+        } catch {
+            throw HomeError(.corrupt, "\(path): \(error)")
+        }
+    }
+}
