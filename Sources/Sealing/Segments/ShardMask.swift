@@ -6,7 +6,9 @@ package import Primitives
 /// Erasure coding is linear, so providers who collude could compute a lost shard from others; under
 /// masks they cannot, and all `n` must really be kept. Masking twice unmasks.
 package enum ShardMask {
-    /// Masks or unmasks `bytes`, which lie `offset` bytes into the shard (0 or more, any alignment).
+    /// Masks or unmasks `bytes`, which lie `offset` bytes into the shard.
+    ///
+    /// `offset` is 0 or more and need not be aligned.
     package static func apply(
         to bytes: UnsafeMutableRawBufferPointer,
         key: MaskKey,
