@@ -51,12 +51,13 @@ package struct DirtyBlock: Hashable, Sendable {
 package struct PlacedBlock: Hashable, Sendable {
     package let key: BlockKey
     package let location: BlockLocation
-    /// Whether the file still holds what was sealed; if not, the copy is garbage from the start.
-    package let isCurrent: Bool
+    /// The block's `dirtySince` when its bytes were taken: if it has another by now, the file
+    /// holds something newer, and the copy is garbage from the start.
+    package let token: Timestamp
 
-    package init(key: BlockKey, location: BlockLocation, isCurrent: Bool) {
+    package init(key: BlockKey, location: BlockLocation, token: Timestamp) {
         self.key = key
         self.location = location
-        self.isCurrent = isCurrent
+        self.token = token
     }
 }

@@ -21,18 +21,24 @@ struct DirtyLedger {
     var blockCount: Int { marks.count }
     var fileCount: Int { blocksOfFile.count }
 
-    /// Marks a clean block; gives the time that counts, which never goes back from mark to mark.
+    /// The time that counts for a mark made at `since`: later than that of every mark so far.
     ///
-    /// So the queue's order is that of time, also after the clock was set back.
-    mutating func mark(_ key: BlockKey, since: Timestamp, bytes: UInt32) -> Timestamp {
+    /// So it tells one mark of a block from the next, and the queue's order is that of time, also
+    /// after the clock was set back.
+    func token(_ since: Timestamp) -> Timestamp { max(newest.next, since) }
+
+    /// The token of the last mark.
+    var newestToken: Timestamp { newest }
+
+    /// Marks a clean block with a token later than all before.
+    mutating func mark(_ key: BlockKey, since: Timestamp, bytes: UInt32) {
         precondition(marks[key] == nil, "a dirty block was marked again")
         newest = max(newest, since)
-        marks[key] = Mark(since: newest, bytes: bytes, ticket: nextTicket)
+        marks[key] = Mark(since: since, bytes: bytes, ticket: nextTicket)
         queue.append((key, nextTicket))
         nextTicket += 1
         blocksOfFile[key.ino, default: 0] += 1
         self.bytes += UInt64(bytes)
-        return newest
     }
 
     mutating func resize(_ key: BlockKey, bytes: UInt32) {
@@ -82,5 +88,14 @@ struct DirtyLedger {
     private mutating func compact() {
         queue = queue[head...].filter { marks[$0.key]?.ticket == $0.ticket }
         head = 0
+    }
+}
+
+extension Timestamp {
+    /// One nanosecond later.
+    fileprivate var next: Timestamp {
+        nanoseconds < 999_999_999
+            ? Timestamp(seconds: seconds, nanoseconds: nanoseconds + 1)
+            : Timestamp(seconds: seconds + 1, nanoseconds: 0)
     }
 }

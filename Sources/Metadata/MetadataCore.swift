@@ -40,10 +40,8 @@ final class MetadataCore: Sendable {
         }
         past = try Self.past(reader)
         let state = try MetadataState(reader: reader, limits: limits)
-        if !past.wasCleanlyClosed {
-            state.skipInodes(Self.inodesSkippedAfterCrash)
-            try state.abandonInterrupted()
-        }
+        if !past.wasCleanlyClosed { state.skipInodes(Self.inodesSkippedAfterCrash) }
+        try state.abandonInterrupted()
         checkpointer = try Checkpointer(path)
         logSync = try Self.begin(writer, path)
         self.writer = Mutex(writer)

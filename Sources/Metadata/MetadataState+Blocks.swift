@@ -125,11 +125,13 @@ extension MetadataState {
         _ key: BlockKey,
         since: Timestamp,
         resident: UInt16?
-    ) throws(FileSystemError) {
+    ) throws(FileSystemError) -> Timestamp {
+        let token = dirty.token(since)
         try change(key) { entry in
-            entry.dirtySince = entry.dirtySince ?? since
+            entry.dirtySince = token
             entry.resident = resident ?? entry.resident
         }
+        return token
     }
 
     func setResident(_ key: BlockKey, _ mask: UInt16) throws(FileSystemError) {
@@ -275,8 +277,8 @@ extension MetadataState {
     ) {
         let key = BlockKey(inode.ino, index)
         let old = chunk[index]
-        var new = entry?.isHole == true ? nil : entry
-        count(key, from: old, to: &new)
+        let new = entry?.isHole == true ? nil : entry
+        count(key, from: old, to: new)
         chunk[index] = new
 
         if (old == nil) != (new == nil) {
@@ -302,12 +304,13 @@ extension MetadataState {
         changes.touched.insert(inode.ino)
     }
 
-    private func count(_ key: BlockKey, from old: BlockEntry?, to new: inout BlockEntry?) {
+    private func count(_ key: BlockKey, from old: BlockEntry?, to new: BlockEntry?) {
         switch (old?.dirtySince, new?.dirtySince) {
-        case (nil, let since?):
-            let bytes = new?.bytes ?? 0
-            new?.dirtySince = dirty.mark(key, since: since, bytes: bytes)
+        case (nil, let since?): dirty.mark(key, since: since, bytes: new?.bytes ?? 0)
         case (.some, nil): dirty.clear(key)
+        case (let before?, let since?) where before != since:
+            dirty.clear(key)
+            dirty.mark(key, since: since, bytes: new?.bytes ?? 0)
         case (.some, .some): dirty.resize(key, bytes: new?.bytes ?? 0)
         case (nil, nil): break
         }

@@ -96,7 +96,7 @@ extension MetadataState {
     ) throws(FileSystemError) -> [BlockKey] {
         let stripe = try placingStripe(id)
         var current: [(block: PlacedBlock, inode: Inode, chunk: BlockChunk)] = []
-        for block in blocks where block.isCurrent {
+        for block in blocks {
             guard block.location.stripe == id else {
                 throw FileSystemError(
                     .invalid,
@@ -121,7 +121,8 @@ extension MetadataState {
         for (block, inode, chunk) in current {
             let key = block.key
             let bytes = Self.extent(inode.row.attributes.size, key.index)
-            guard var entry = chunk[key.index], bytes > 0 else { continue }
+            guard var entry = chunk[key.index], entry.dirtySince == block.token, bytes > 0
+            else { continue }
             var location = block.location
             location.validBytes = min(location.validBytes, bytes)
             entry.location = location
@@ -134,6 +135,35 @@ extension MetadataState {
         markDirty(stripe)
         changes.operations += 1
         return cleaned
+    }
+
+    /// Puts another provider in the place of one that failed. The old one may have got the shard
+    /// all the same, so it becomes the only shard of a dead stripe of its own.
+    func reassign(
+        _ old: ShardRecord,
+        to new: ShardRecord,
+        of id: StripeID,
+        garbage: StripeID
+    ) throws(FileSystemError) {
+        let stripe = try placingStripe(id)
+        var shards = try shards(of: stripe)
+        guard let position = shards.firstIndex(of: old), new.index == old.index else {
+            throw FileSystemError(.invalid, "shard \(old.shard) is not in stripe \(id)")
+        }
+        try begin(
+            StripeRecord(
+                id: garbage,
+                code: stripe.row.code,
+                payloadBytes: 0,
+                shardBytes: stripe.row.shardBytes,
+                shards: [old]
+            )
+        )
+        try abandon(garbage)
+        shards[position] = new
+        stripe.shards = shards
+        changes.shards[id] = shards
+        changes.operations += 1
     }
 
     func abandon(_ id: StripeID) throws(FileSystemError) {

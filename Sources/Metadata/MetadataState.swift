@@ -50,7 +50,7 @@ final class MetadataState {
         totals = try MetadataTotals(reading: reader)
         dirty = DirtyLedger()
         for block in try reader.dirtyBlocks() {
-            _ = dirty.mark(block.key, since: block.since, bytes: block.bytes)
+            dirty.mark(block.key, since: block.since, bytes: block.bytes)
         }
         guard try reader.inode(.root)?.attributes.kind == .directory else {
             throw FileSystemError(.corrupt, "metadata database: it has no root directory")

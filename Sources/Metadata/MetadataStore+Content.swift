@@ -35,15 +35,18 @@ extension MetadataStore {
 
     /// Notes that the cache holds a newer version of the block than the network.
     ///
-    /// A block that is dirty already keeps its time.
+    /// A block that is dirty already gets a new token, and waits its turn anew.
     ///
+    /// - Parameter since: The time of the change.
     /// - Parameter resident: The segments in the cache now; `nil` leaves what is noted.
+    /// - Returns: The block's token: `since`, or as much later as makes it the latest of all.
+    @discardableResult
     package func markDirty(
         _ ino: InodeNumber,
         _ index: BlockIndex,
         since: Timestamp,
         resident: UInt16? = nil
-    ) throws(FileSystemError) {
+    ) throws(FileSystemError) -> Timestamp {
         try change { state throws(FileSystemError) in
             try state.markDirty(BlockKey(ino, index), since: since, resident: resident)
         }
@@ -164,8 +167,8 @@ extension MetadataStore {
     /// Notes that all shards of the stripe are stored. In one transaction: its current blocks are
     /// where it says and clean, and what held them before is no longer needed.
     ///
-    /// A block whose file was removed, or cut before it, counts as not current. A stripe without
-    /// any current block is dead at once.
+    /// A block whose token is another by now, or whose file was removed or cut before it, is not
+    /// current. A stripe without any current block is dead at once.
     ///
     /// - Returns: The blocks that are clean now.
     @discardableResult
@@ -174,6 +177,22 @@ extension MetadataStore {
         blocks: [PlacedBlock]
     ) throws(FileSystemError) -> [BlockKey] {
         try change { state throws(FileSystemError) in try state.complete(id, blocks) }
+    }
+
+    /// Notes, committed, that a shard of a stripe being placed goes to another provider than
+    /// first recorded. What the old one may have got is garbage.
+    ///
+    /// - Parameter garbage: A fresh id, under which that garbage is kept.
+    package func reassignShard(
+        of stripe: StripeID,
+        from old: ShardRecord,
+        to new: ShardRecord,
+        garbage: StripeID
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            try state.reassign(old, to: new, of: stripe, garbage: garbage)
+        }
+        try commit()
     }
 
     /// Notes that the stripe will not be completed: its shards are garbage.

@@ -1,4 +1,5 @@
 package import Primitives
+import Synchronization
 
 /// Names and attributes. Times are the caller's; so is permission.
 extension MetadataStore {
@@ -206,18 +207,19 @@ extension MetadataStore {
 
     /// Inodes, and bytes of all regular files.
     package func statistics() throws(FileSystemError) -> (inodes: UInt64, bytes: UInt64) {
-        let totals = try totals()
+        let totals = totals
         return (totals.inodes, totals.fileBytes)
     }
 
     /// Sums over the whole volume; costs no more than a lock.
-    package func totals() throws(FileSystemError) -> MetadataTotals {
-        try read { state in
+    package var totals: MetadataTotals {
+        core.state.withLock { state in
             var totals = state.totals
             totals.dirtyBytes = state.dirty.bytes
             totals.dirtyBlocks = state.dirty.blockCount
             totals.dirtyFiles = state.dirty.fileCount
             totals.oldestDirty = state.dirty.oldest()
+            totals.newestToken = state.dirty.newestToken
             return totals
         }
     }

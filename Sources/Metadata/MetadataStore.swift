@@ -12,7 +12,7 @@ import Synchronization
 /// Dropping a store that was not closed is as a crash of the process.
 package final class MetadataStore: Sendable {
     package let path: String
-    private let core: MetadataCore
+    let core: MetadataCore
     private let background: BackgroundWork
     private let limits: MetadataLimits
     private let isClosed = Atomic(false)

@@ -18,6 +18,8 @@ package struct MetadataTotals: Hashable, Sendable {
     package internal(set) var dirtyFiles = 0
     /// Since when the oldest of them is dirty.
     package internal(set) var oldestDirty: Timestamp?
+    /// The latest token given to a dirty block so far, whether it is still dirty or not.
+    package internal(set) var newestToken = Timestamp.epoch
 
     /// Regular files without a dirty block, empty ones too.
     package var placedFiles: UInt64 { files - min(files, UInt64(dirtyFiles)) }

@@ -67,12 +67,12 @@ final class Evictor: Sendable {
     /// - Returns: the bytes dropped.
     func evict(_ bytes: UInt64) throws(FileSystemError) -> UInt64 {
         let rows = try metadata.residentClean(limit: Self.batchMax)
-        let files = Dictionary(grouping: rows, by: \.ino)
+        let files = Dictionary(grouping: rows, by: \.key.ino)
             .map { (ino: $0.key, lastUse: contents.lastUse(of: $0.key), rows: $0.value) }
             .sorted { $0.lastUse < $1.lastUse }
         var dropped: UInt64 = 0
         for file in files where dropped < bytes {
-            dropped += try evict(file.rows.map(\.index), of: file.ino)
+            dropped += try evict(file.rows.map(\.key.index), of: file.ino)
         }
         return dropped
     }
@@ -128,7 +128,7 @@ final class Evictor: Sendable {
                 evicted.append(index)
             }
             guard !evicted.isEmpty else { return 0 }
-            try metadata.evict(ino, evicted)
+            _ = try metadata.evict(evicted.map { BlockKey(ino, $0) })
             try metadata.commit()
             if state.blocks.values.allSatisfy({ $0.dirtySince == nil && $0.resident.isEmpty }) {
                 try cache.remove(ino)

@@ -200,12 +200,14 @@ final class Fetcher: Sendable {
         }
         guard let (location, missing) = known, let span = missing.span else { return }
         let fileKey = try fileKey(of: content)
-        guard let stripe = try metadata.stripe(location.stripe) else {
+        let stripe: StripeRecord
+        do throws(FileSystemError) {
+            stripe = try metadata.stripe(location.stripe)
+        } catch {
             // Rewritten and reclaimed meanwhile: the caller looks at the new location.
-            if content.state.read({ $0.blocks[request.index.rawValue]?.location }) != location {
-                return
-            }
-            throw FileSystemError(.corrupt, "stripe \(location.stripe.short) is not in the metadata")
+            let now = content.state.read { $0.blocks[request.index.rawValue]?.location }
+            if now?.stripe != location.stripe { return }
+            throw FileSystemError(.corrupt, "a placed block cannot be found: \(error.message)")
         }
         let plain = try openSegments(span, at: location, in: stripe, fileKey: fileKey)
         try keep(plain, span, of: request.index, at: location, in: content)
@@ -285,7 +287,7 @@ final class Fetcher: Sendable {
             let fetched = SegmentMask(
                 covering: start..<(span.upperBound + 1) * Geometry.segmentBytes)
             block.resident.formUnion(fetched)
-            try metadata.setResident(content.ino, index, mask: block.resident.rawValue)
+            try metadata.setResident(content.ino, index, block.resident.rawValue)
             state.blocks[index.rawValue] = block
         }
     }

@@ -36,21 +36,19 @@ final class Reclaimer: Sendable {
     private let contents: ContentTable
     private let network: any StorageNetwork
     private let fetcher: Fetcher
-    private let uploader: Uploader
     private let logger: Logger
     private let state = Condition(State())
     private let threads = Mutex<[Thread]>([])
 
     init(
         metadata: MetadataStore, cache: CacheStore, contents: ContentTable,
-        network: any StorageNetwork, fetcher: Fetcher, uploader: Uploader, logger: Logger
+        network: any StorageNetwork, fetcher: Fetcher, logger: Logger
     ) {
         self.metadata = metadata
         self.cache = cache
         self.contents = contents
         self.network = network
         self.fetcher = fetcher
-        self.uploader = uploader
         self.logger = logger
     }
 
@@ -132,7 +130,6 @@ final class Reclaimer: Sendable {
     private func deleteDeadShards() throws(FileSystemError) {
         let dead = try metadata.deadShards(limit: Self.shardBatch)
         guard !dead.isEmpty else { return }
-        try metadata.sync()
         let byProvider = Dictionary(grouping: dead, by: \.record.provider)
         let requests = byProvider.map { provider, shards in
             (shards, network.delete(shards.map(\.record.shard), from: provider))
@@ -154,8 +151,8 @@ final class Reclaimer: Sendable {
         for stripe in try metadata.sparseStripes(
             liveBelow: Self.sparseBelow, limit: Self.sparseBatch)
         {
-            for (ino, index) in try metadata.blocks(in: stripe) {
-                try rewrite(index, of: ino, in: stripe)
+            for key in try metadata.blocks(in: stripe) {
+                try rewrite(key.index, of: key.ino, in: stripe)
             }
         }
     }
@@ -171,9 +168,8 @@ final class Reclaimer: Sendable {
                 block.dirtySince == nil, block.location?.stripe == stripe,
                 block.missing(.all).isEmpty
             else { return }
-            let token = uploader.nextToken()
-            try metadata.markDirty(ino, index, since: token)
-            block.dirtySince = token
+            block.dirtySince = try metadata.markDirty(
+                ino, index, since: Clock.now(), resident: SegmentMask.all.rawValue)
             block.snapshotTaken = false
             block.resident = .all
             block.version += 1

@@ -71,7 +71,9 @@ struct StripePlacer: Sendable {
                 let old = shards[index]
                 shards[index] = ShardRecord(
                     index: old.index, shard: old.shard, provider: replacement.id, root: old.root)
-                try metadata.reassignShard(of: stripe.id, from: old, to: shards[index])
+                try metadata.reassignShard(
+                    of: stripe.id, from: old, to: shards[index],
+                    garbage: StripeBuilder.newID(StripeID.self))
             }
             waiting = lost
         }

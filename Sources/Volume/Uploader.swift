@@ -69,7 +69,6 @@ final class Uploader: Sendable {
     private let logger: Logger
     private let state = Condition(State())
     private let progresses = Mutex<[Key: StripeProgress]>([:])
-    private let lastToken = Mutex(Timestamp.epoch)
     private let threads = Mutex<[Thread]>([])
 
     init(
@@ -109,21 +108,6 @@ final class Uploader: Sendable {
 
     // MARK: For the engine
 
-    /// A dirty token later than all before it: the time, made strictly increasing.
-    func nextToken() -> Timestamp {
-        let now = Clock.now()
-        return lastToken.withLock { last in
-            if now > last {
-                last = now
-            } else if last.nanoseconds < 999_999_999 {
-                last = Timestamp(seconds: last.seconds, nanoseconds: last.nanoseconds + 1)
-            } else {
-                last = Timestamp(seconds: last.seconds + 1, nanoseconds: 0)
-            }
-            return last
-        }
-    }
-
     /// Wakes a thread if there is enough for a whole stripe; age is looked at by the clock.
     func noteDirty() {
         if metadata.totals.dirtyBytes >= UInt64(configuration.code.stripeBytesMax) {
@@ -162,7 +146,7 @@ final class Uploader: Sendable {
     func drain(
         seconds: Double = .infinity, report: (UInt64) -> Void
     ) throws(FileSystemError) {
-        let target = nextToken()
+        let target = metadata.totals.newestToken
         let deadline = seconds.isFinite ? Clock.monotonic() + .seconds(seconds) : nil
         state.update { state in
             state.drains += 1
@@ -334,7 +318,7 @@ final class Uploader: Sendable {
             }
             let key = FileKey.random()
             try metadata.setFileKey(
-                of: content.ino, to: try configuration.key.wrap(key, for: content.ino))
+                try configuration.key.wrap(key, for: content.ino), of: content.ino)
             content.state.write { $0.fileKey = key }
             return key
         } catch let error as FileSystemError {
@@ -414,7 +398,8 @@ final class Uploader: Sendable {
             guard let block = state.blocks[snapshot.index.rawValue],
                 block.version == snapshot.version, block.dirtySince == snapshot.token
             else { return }
-            try metadata.removeBlocks(snapshot.content.ino, snapshot.index...snapshot.index)
+            try metadata.removeBlocks(
+                snapshot.content.ino, snapshot.index..<snapshot.index.next)
             state.blocks[snapshot.index.rawValue] = nil
         }
     }

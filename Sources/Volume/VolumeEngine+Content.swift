@@ -111,9 +111,8 @@ extension VolumeEngine {
             var block = state.blocks[index] ?? .hole
             if block.dirtySince == nil || block.snapshotTaken {
                 mustCommit = mustCommit || block.location != nil || block.snapshotTaken
-                let token = uploader.nextToken()
-                try metadata.markDirty(ino, BlockIndex(index), since: token)
-                block.dirtySince = token
+                block.dirtySince = try metadata.markDirty(
+                    ino, BlockIndex(index), since: now(), resident: SegmentMask.all.rawValue)
                 block.snapshotTaken = false
                 block.resident = .all
             }
@@ -225,6 +224,8 @@ extension FileContent {
 }
 
 extension BlockIndex {
+    var next: BlockIndex { BlockIndex(rawValue + 1) }
+
     /// The blocks that `range` of a file touches, each with the part of it, from its own start.
     static func parts(of range: Range<UInt64>) -> [(BlockIndex, Range<Int>)] {
         guard !range.isEmpty else { return [] }

@@ -34,23 +34,22 @@ extension VolumeEngine {
     package func unlink(
         _ name: EntryName, in parent: InodeNumber
     ) throws(FileSystemError) {
-        let (ino, linksLeft) = try metadata.unlink(name, in: parent, now: Clock.now())
-        if linksLeft == 0 { orphan(ino) }
+        settle(try metadata.unlink(name, in: parent, now: Clock.now()))
     }
 
     package func removeDirectory(
         _ name: EntryName, in parent: InodeNumber
     ) throws(FileSystemError) {
-        orphan(try metadata.removeDirectory(name, in: parent, now: Clock.now()))
+        settle(try metadata.removeDirectory(name, in: parent, now: Clock.now()))
     }
 
     package func rename(
         _ name: EntryName, in parent: InodeNumber, to newName: EntryName,
         in newParent: InodeNumber, mode: RenameMode
     ) throws(FileSystemError) {
-        let orphaned = try metadata.rename(
+        let replaced = try metadata.rename(
             name, in: parent, to: newName, in: newParent, mode: mode, now: Clock.now())
-        if let orphaned { orphan(orphaned) }
+        if let replaced { settle(replaced) }
     }
 
     package func readLink(_ ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
@@ -100,7 +99,9 @@ extension VolumeEngine {
         inodes.known()
     }
 
-    private func orphan(_ ino: InodeNumber) {
-        if inodes.orphan(ino) { reclaimer.reap(ino) }
+    /// Reaps what has lost its last name, now or when its last user is gone.
+    private func settle(_ unlinked: Unlinked) {
+        guard unlinked.linkCount == 0 else { return }
+        if inodes.orphan(unlinked.ino) { reclaimer.reap(unlinked.ino) }
     }
 }

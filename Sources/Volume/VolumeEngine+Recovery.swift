@@ -1,4 +1,5 @@
 import Cache
+import Disk
 import Logging
 import Metadata
 import Primitives
@@ -21,9 +22,8 @@ extension VolumeEngine {
     static func recover(
         metadata: MetadataStore, cache: CacheStore, logger: Logger
     ) throws(FileSystemError) {
-        try metadata.abandonStripesBeingPlaced()
         guard !metadata.wasCleanlyClosed else { return }
-        if metadata.hostWentDown { try metadata.dropCleanResidency() }
+        if try metadata.didHostGoDown() { try dropCleanResidency(metadata) }
         try metadata.commit()
         var repaired = 0
         for ino in try cache.inodes() {
@@ -35,6 +35,15 @@ extension VolumeEngine {
             try punchUnknown(ino, size: attributes.size, metadata: metadata, cache: cache)
         }
         logger.notice("recovered after an unclean stop", metadata: ["removed": "\(repaired)"])
+    }
+
+    /// Forgets that any clean block is cached; their bytes are punched with the rest.
+    private static func dropCleanResidency(_ metadata: MetadataStore) throws(FileSystemError) {
+        while true {
+            let rows = try metadata.residentClean(limit: 4096)
+            if rows.isEmpty { return }
+            _ = try metadata.evict(rows.map(\.key))
+        }
     }
 
     private static func punchUnknown(
@@ -71,6 +80,16 @@ extension VolumeEngine {
 }
 
 extension MetadataStore {
+    /// Whether the host itself stopped without order since the store was last open.
+    func didHostGoDown() throws(FileSystemError) -> Bool {
+        do throws(DiskError) {
+            let bootID = try Host.bootID()
+            return !wasCleanlyClosed && bootIDAtLastOpen != bootID
+        } catch {
+            throw FileSystemError(error)
+        }
+    }
+
     /// The attributes of an inode that may be gone.
     func attributesIfPresent(of ino: InodeNumber) throws(FileSystemError) -> Attributes? {
         do throws(FileSystemError) {

@@ -59,9 +59,7 @@ extension VolumeEngine {
             block.location = location.cut(to: valid)
         }
         if block.dirtySince != nil {
-            let token = uploader.nextToken()
-            try metadata.markDirty(ino, BlockIndex(whole), since: token)
-            block.dirtySince = token
+            block.dirtySince = try metadata.markDirty(ino, BlockIndex(whole), since: now())
             block.snapshotTaken = false
         }
         block.version += 1
@@ -162,7 +160,7 @@ extension VolumeEngine {
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { throw Self.gone(ino) }
             if state.holdsAcknowledged, wait == .never { throw Self.wouldWait }
-            try metadata.removeBlocks(ino, first...last)
+            try metadata.removeBlocks(ino, first..<last.next)
             state.blocks = state.blocks.filter { !(first...last).contains(BlockIndex($0.key)) }
             try metadata.recordWrite(ino, growingTo: 0, now: now())
             try settleBeforeDestroying(&state)

@@ -5,7 +5,7 @@ import Synchronization
 
 /// What `mefs status` shows of an engine.
 package struct EngineStatus: Sendable {
-    package let totals: VolumeTotals
+    package let totals: MetadataTotals
     package let placingBytes: UInt64
     package let cacheBytesMax: UInt64
     package let providers: [ProviderRecord]

@@ -55,7 +55,7 @@ package final class VolumeEngine: Sendable {
             network: network, meters: meters, logger: logger)
         reclaimer = Reclaimer(
             metadata: metadata, cache: cache, contents: contents, network: network,
-            fetcher: fetcher, uploader: uploader, logger: logger)
+            fetcher: fetcher, logger: logger)
         evictor = Evictor(
             configuration: configuration, metadata: metadata, cache: cache, contents: contents,
             logger: logger)
@@ -96,8 +96,15 @@ package final class VolumeEngine: Sendable {
     private static func openMetadata(
         _ configuration: VolumeConfiguration
     ) throws(FileSystemError) -> MetadataStore {
-        try MetadataStore(
-            openingOrCreating: configuration.metadataPath, volume: configuration.id,
-            rootUID: configuration.rootUID, rootGID: configuration.rootGID, now: Clock.now())
+        let path = configuration.metadataPath
+        do throws(FileSystemError) {
+            return try MetadataStore(opening: path)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            try MetadataStore.create(
+                at: path, uid: configuration.rootUID, gid: configuration.rootGID,
+                now: Clock.now())
+            return try MetadataStore(opening: path)
+        }
     }
 }
