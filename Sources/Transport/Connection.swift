@@ -112,6 +112,12 @@ package final class Connection: Sendable {
         channel.flush()
     }
 
+    /// Sends bytes outside of any frame: what a broken or hostile peer does, for tests of those
+    /// who must bear it.
+    package func sendUnframed(_ bytes: [UInt8]) {
+        channel.writeAndFlush(ByteBuffer(bytes: bytes), promise: nil)
+    }
+
     /// Ends the connection; requests under way fail with `closed`.
     package func close() {
         end(NetworkError(.closed, "\(address): the connection was closed"))

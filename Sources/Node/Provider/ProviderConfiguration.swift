@@ -31,8 +31,8 @@ package struct ProviderConfiguration: Sendable {
     package var workerThreads = 4
 
     package init(
-        directory: String, capacityBytes: UInt64, keepers: Keepers, listen: NodeAddress? = nil,
-        advertise: NodeAddress? = nil, domain: String? = nil
+        directory: String, capacityBytes: UInt64, listen: NodeAddress? = nil,
+        advertise: NodeAddress? = nil, domain: String? = nil, keepers: Keepers
     ) {
         self.directory = directory
         self.capacityBytes = capacityBytes
