@@ -152,7 +152,8 @@ package final class Database {
         let statement = try cached(sql)
         defer { statement.reset() }
         try statement.bind(all: values)
-        return try statement.step() ? statement.value(0) : nil
+        // Not a bare nil, which would be `Value.null`: a row that is there, holding NULL.
+        return try statement.step() ? .some(statement.value(0)) : Optional.none
     }
 
     /// The first column of the first row as an integer; 0 if there is none.
