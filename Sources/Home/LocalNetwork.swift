@@ -165,7 +165,8 @@ package final class LocalNetwork: Sendable {
             ["keeper", "run", "--state", directory + "/keeper", "--listen", listen, "--supervised"]
         )
         state.withLock { $0.keeper = keeper }
-        try writeNetworkFile(keeperAt: listen)
+        // Providers that find no keeper try again only after a while, so it comes first.
+        try waitForKeeper(at: listen)
         for (index, port) in settings.providerPorts.enumerated() {
             let name = Self.providerName(index)
             let provider = try startChild(
@@ -251,15 +252,21 @@ package final class LocalNetwork: Sendable {
         return child
     }
 
-    /// Has the keeper sign its file, unless there is one with this address.
-    private func writeNetworkFile(keeperAt text: String) throws(HomeError) {
+    /// Waits until the keeper answers, and has it sign the network file, unless there is one with
+    /// this address.
+    private func waitForKeeper(at text: String) throws(HomeError) {
         guard let address = NodeAddress(text) else {
             preconditionFailure("loopback and a port are an address")
         }
         let old = WholeFile.exists(networkPath) ? try NetworkFile.stored(at: networkPath) : nil
-        if old?.keepers.first?.address == address { return }
         let identity = try Self.visitor()
-        let file = try poll(for: "the local keeper") { () throws(NetworkError) -> NetworkFile? in
+        if let known = old?.keepers.first, known.address == address {
+            let key = try poll(for: "the local keeper") { () throws(NetworkError) in
+                try FirstContact.describe(address, as: identity).key
+            }
+            return try check(key, against: known)
+        }
+        let file = try poll(for: "the local keeper") { () throws(NetworkError) in
             try FirstContact.exportNetwork(
                 named: Self.networkName,
                 code: Self.code,
@@ -267,15 +274,21 @@ package final class LocalNetwork: Sendable {
                 as: identity
             )
         }
-        guard old == nil || old?.keepers.first?.publicKey == file.keepers.first?.publicKey else {
+        if let known = old?.keepers.first, let key = file.keepers.first?.publicKey {
+            try check(key, against: known)
+        }
+        let bytes = file.encoded()
+        try withDisk { () throws(DiskError) in try WholeFile.replace(networkPath, with: bytes) }
+    }
+
+    private func check(_ key: PublicKey, against known: KeeperEndpoint) throws(HomeError) {
+        guard key == known.publicKey else {
             throw HomeError(
                 .wrongSecret,
                 "the keeper in \(directory)/keeper has another key than \(networkPath) says;"
                     + " restore both from one backup"
             )
         }
-        let bytes = file.encoded()
-        try withDisk { () throws(DiskError) in try WholeFile.replace(networkPath, with: bytes) }
     }
 
     /// A key to ask with; the keeper tells anybody.
@@ -306,9 +319,9 @@ package final class LocalNetwork: Sendable {
         let count = try poll(for: "the local providers") { () throws(NetworkError) -> Int? in
             let count = try client.providers().wait(for: KeeperClient.timeout)
                 .filter { $0.isUp && $0.lastSeen >= begun }.count
-            let needed =
-                Clock.monotonic() < impatient ? Self.providerCount : Self.code.k
-            return count >= needed ? count : nil
+            let wanted =
+                Clock.monotonic() < impatient ? Self.providerCount - hopeless.count : 0
+            return count >= max(wanted, Self.code.k) ? count : nil
         }
         if count < Self.providerCount {
             logger.warning("only \(count) of \(Self.providerCount) local providers came up")
@@ -328,17 +341,22 @@ package final class LocalNetwork: Sendable {
             } catch {
                 reason = error.message
             }
-            let (isStopping, children) = state.withLock { ($0.isStopping, $0.children) }
-            if let hopeless = children.first(where: { $0.starts >= Self.startsMax }) {
-                reason = "\(hopeless.name) \(hopeless.lastEnd ?? "ended again and again")"
+            let hopeless = hopeless
+            if let first = hopeless.first, hopeless.count > Self.code.m || first.name == "keeper" {
+                reason = "\(first.name) \(first.lastEnd ?? "ended again and again")"
                 break
             }
-            if isStopping { break }
+            if state.withLock({ $0.isStopping }) { break }
             Clock.sleep(for: Self.pollPause)
         } while Clock.monotonic() < deadline
         throw HomeError(
             .unreachable,
             "\(what) did not come up: \(reason) (logs: \(directory)/*.log)"
         )
+    }
+
+    /// Daemons that have ended so often that they are not going to come up.
+    private var hopeless: [SupervisedChild] {
+        state.withLock { $0.children }.filter { $0.starts >= Self.startsMax }
     }
 }

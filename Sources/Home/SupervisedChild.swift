@@ -90,11 +90,10 @@ package final class SupervisedChild: Sendable {
             let begun = Clock.monotonic()
             let end = runOnce()
             guard let end else { return }
-            pause =
-                Clock.monotonic() - begun >= Self.settledAfter
-                ? Self.firstPause : min(pause * 2, Self.lastPause)
+            if Clock.monotonic() - begun >= Self.settledAfter { pause = Self.firstPause }
             logger.warning("\(name) \(end); it is started again in \(pause) (log: \(logPath))")
             if state.wait(for: pause, until: { $0.isStopping ? true : nil }) == true { return }
+            pause = min(pause * 2, Self.lastPause)
         }
     }
 
