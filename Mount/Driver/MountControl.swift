@@ -1,0 +1,94 @@
+import Control
+import Disk
+import Glibc
+import Home
+import Metadata
+import Network
+import Primitives
+import Volume
+
+/// Answers on the control socket of a mount.
+struct MountControl: ControlHandler {
+    private let process: MountProcess
+
+    init(_ process: MountProcess) { self.process = process }
+
+    func status() throws(ControlFailure) -> VolumeStatus {
+        let status = process.engine.status()
+        var answer = VolumeStatus(
+            volume: process.opening.directory.name, mountpoint: process.mountPoint.path,
+            pid: getpid())
+        answer.state = process.phase
+        answer.cpuSeconds = Clock.processCPUSeconds()
+        answer.fill(from: status)
+        return answer
+    }
+
+    func sync(progress: (SyncProgress) -> Void) throws(ControlFailure) {
+        process.kernelMount.writeBack()
+        switch try PlacingJob(process.engine).watch(progress: progress) {
+        case .placed: break
+        case .failed(let failure): throw failure
+        case .timedOut: throw ControlFailure(.incomplete, "not everything was placed in time")
+        }
+    }
+
+    func dropCache() throws(ControlFailure) -> UInt64 {
+        process.kernelMount.writeBack()
+        do throws(FileSystemError) {
+            let bytes = try process.engine.dropCache()
+            if process.phase == .mounted { process.adapter.dropKernelPages() }
+            return bytes
+        } catch {
+            throw ControlFailure(error)
+        }
+    }
+
+    func stop(
+        drainSeconds: Double, progress: (SyncProgress) -> Void
+    ) throws(ControlFailure) -> UInt64 {
+        switch process.phase {
+        case .mounted:
+            process.kernelMount.writeBack()
+            if drainSeconds > 0 {
+                _ = try PlacingJob(process.engine, seconds: drainSeconds).watch(progress: progress)
+            }
+            process.markDrained()
+            process.takeAway()
+        case .draining:
+            _ = process.hurry(seconds: drainSeconds)?.watch(progress: progress)
+        }
+        return process.engine.status().totals.dirtyBytes
+    }
+}
+
+extension VolumeStatus {
+    fileprivate mutating func fill(from status: EngineStatus) {
+        let totals = status.totals
+        dirtyBytes = totals.dirtyBytes
+        dirtyFiles = UInt64(totals.dirtyFiles)
+        dirtyBlocks = UInt64(totals.dirtyBlocks)
+        oldestDirtyAgeSeconds = status.oldestDirtyAgeSeconds
+        placingBytes = status.placingBytes
+        placedBytes = totals.placedBytes
+        placedFiles = totals.placedFiles
+        totalFiles = totals.files
+        totalBytes = totals.fileBytes
+        cacheBytes = totals.residentBytes
+        cacheBytesMax = status.cacheBytesMax
+        providers = status.providers.map { provider in
+            Provider(
+                id: provider.id.hex, address: "\(provider.address)", domain: provider.domain,
+                up: provider.isUp, usedBytes: provider.usedBytes,
+                capacityBytes: provider.capacityBytes)
+        }
+        providersUp = providers.filter(\.up).count
+        providersDown = providers.count - providersUp
+        uploadBytesPerSecond = status.uploadBytesPerSecond
+        downloadBytesPerSecond = status.downloadBytesPerSecond
+        uploadedBytesTotal = status.uploadedBytes
+        downloadedBytesTotal = status.downloadedBytes
+        lastError = status.lastError
+        shardErrors = status.shardErrors
+    }
+}

@@ -1,0 +1,226 @@
+import Control
+import Disk
+import FUSE
+import Glibc
+import Home
+import Logging
+import Metadata
+import Primitives
+import Volume
+
+/// The process behind a mounted volume, from the start to the end of everything.
+final class MountProcess: Sendable {
+    /// For the session's threads to end once the mount was taken away: a copy of it may live on
+    /// in another mount namespace.
+    private static let endTimeout = Duration.seconds(5)
+
+    private struct State {
+        var phase = VolumeStatus.State.mounted
+        /// Threads that serve the kernel.
+        var serving = 0
+        /// The mount was taken away, and what still serves is not waited for.
+        var isAbandoned = false
+        /// Whether what is dirty was placed, or given up, before the unmount.
+        var isDrained = false
+        /// The placing that goes on after the unmount.
+        var placing: PlacingJob?
+    }
+
+    private let options: MountOptions
+    let mountPoint: MountPoint
+    let opening: VolumeOpening
+    let adapter: FileSystemAdapter
+    let kernelMount: KernelMount
+    private let session: Session
+    private let logger: Logger
+    private let state: Condition<State>
+
+    var engine: VolumeEngine { opening.engine }
+    var phase: VolumeStatus.State { state.withLock { $0.phase } }
+
+    /// Mounts; nothing is answered before `run`.
+    private init(
+        _ options: MountOptions, mountPoint: MountPoint, opening: VolumeOpening, logger: Logger,
+        started: @escaping @Sendable () -> Void
+    ) throws(ControlFailure) {
+        self.options = options
+        self.mountPoint = mountPoint
+        self.opening = opening
+        self.logger = logger
+        state = Condition(State())
+        do throws(DiskError) {
+            adapter = try FileSystemAdapter(
+                opening.engine, controlPath: opening.directory.controlSocketPath, logger: logger,
+                onStart: started)
+        } catch {
+            throw ControlFailure(error)
+        }
+        do throws(Session.Failure) {
+            session = try Session(adapter, options: options.session(of: opening.directory.name))
+            try session.mount(at: mountPoint.path)
+        } catch {
+            throw ControlFailure(.failed, error.description)
+        }
+        adapter.attach(session)
+        kernelMount = KernelMount(session, at: mountPoint.path, logger: logger)
+    }
+
+    /// Mounts the volume and serves it until it is unmounted and drained.
+    ///
+    /// - Parameter signals: What ends the process; blocked before any thread was started.
+    /// - Throws: what kept it from mounting.
+    static func run(
+        _ options: MountOptions, signals: SignalWaiter, readiness: Readiness
+    ) throws(ControlFailure) {
+        let mountPoint = try MountPoint(
+            preparing: options.directory, allowsNonEmpty: options.allowsNonEmpty,
+            note: readiness.note)
+        let directory: VolumeDirectory
+        do throws(HomeError) {
+            directory = try VolumeOpening.directory(
+                of: options.source, in: try Home(), note: readiness.note)
+        } catch {
+            throw ControlFailure(error)
+        }
+        let log = options.isForeground ? MountLog() : MountLog(path: directory.logPath)
+        let logger = log.logger("mount.mefs", level: options.debugs ? .debug : .info)
+        let opening = try VolumeOpening(
+            directory, options: options, mountPoint: mountPoint.path, logger: logger)
+        // The process must not keep the directory it was started in from being unmounted.
+        chdir("/")
+        let process: MountProcess
+        let control: ControlServer
+        do throws(ControlFailure) {
+            process = try MountProcess(
+                options, mountPoint: mountPoint, opening: opening, logger: logger,
+                started: readiness.ready)
+            control = try process.startControl()
+        } catch {
+            logger.error("\(error.message)")
+            opening.close(logger: logger)
+            throw error
+        }
+        logger.info("mounted volume \(directory.name) at \(mountPoint.path)")
+        try process.serve(signals)
+        process.drain()
+        opening.close(logger: logger)
+        control.stop()
+        logger.info("ended")
+    }
+
+    private func startControl() throws(ControlFailure) -> ControlServer {
+        do throws(DiskError) {
+            return try ControlServer(
+                path: opening.directory.controlSocketPath, handler: MountControl(self))
+        } catch {
+            session.unmount()
+            throw ControlFailure(error)
+        }
+    }
+
+    // MARK: Serving
+
+    /// Serves the kernel until the mount is gone.
+    private func serve(_ signals: SignalWaiter) throws(ControlFailure) {
+        do throws(DiskError) {
+            for index in 0..<session.options.threadCount {
+                state.update { $0.serving += 1 }
+                try Thread.spawn("fuse-\(index)") { [self] in
+                    let code = session.serve()
+                    if code != 0 {
+                        logger.notice("the kernel ended the connection: error \(code)")
+                    }
+                    state.update { $0.serving -= 1 }
+                }
+            }
+            try Thread.spawn("signals") { [self] in obey(signals) }
+        } catch {
+            session.unmount()
+            throw ControlFailure(error)
+        }
+        kernelMount.widenReadAhead()
+        _ = state.wait { $0.serving == 0 || $0.isAbandoned ? true : nil }
+        let isOver = state.update { state in
+            state.phase = .draining
+            return state.serving == 0
+        }
+        if isOver { adapter.close() }
+        session.unmount()
+        logger.info("unmounted \(mountPoint.path)")
+    }
+
+    /// The first signal unmounts, the second gives draining up.
+    private func obey(_ signals: SignalWaiter) {
+        let first = signals.wait()
+        logger.info("signal \(first): unmounting")
+        takeAway()
+        while true {
+            let next = signals.wait()
+            logger.info("signal \(next): draining is given up")
+            hurry(seconds: 0)
+        }
+    }
+
+    /// Unmounts, and has `serve` return.
+    func takeAway() {
+        kernelMount.takeAway()
+        if waitForServing() { return }
+        kernelMount.abort()
+        if waitForServing() { return }
+        logger.warning("the mount lives on in another mount namespace; it is left to die")
+        state.update { $0.isAbandoned = true }
+    }
+
+    private func waitForServing() -> Bool {
+        state.wait(for: Self.endTimeout) { $0.serving == 0 ? true : nil } ?? false
+    }
+
+    // MARK: Draining
+
+    /// Notes that nothing more is to be placed before the process ends.
+    func markDrained() { state.update { $0.isDrained = true } }
+
+    /// Lets placing go on for at most `seconds` from now; `nil` if none is under way.
+    @discardableResult
+    func hurry(seconds: Double) -> PlacingJob? {
+        let placing = state.update { state in
+            if state.placing == nil, seconds <= 0 { state.isDrained = true }
+            return state.placing
+        }
+        placing?.hurry(seconds: seconds)
+        return placing
+    }
+
+    /// Places what is dirty, for as long as the options allow.
+    private func drain() {
+        let dirty = engine.status().totals.dirtyBytes
+        guard dirty > 0, options.drainSeconds > 0 else { return }
+        let isDrained = state.withLock { $0.isDrained }
+        guard !isDrained, let job = try? PlacingJob(engine, seconds: options.drainSeconds) else {
+            return
+        }
+        logger.info("placing \(dirty) bytes, for up to \(options.drainSeconds) seconds")
+        state.update { state in
+            state.placing = job
+            if state.isDrained { job.hurry(seconds: 0) }
+        }
+        switch job.watch() {
+        case .placed: logger.info("everything is placed")
+        case .failed(let failure): logger.warning("\(failure.message)")
+        case .timedOut: logger.warning("time ran out before everything was placed")
+        }
+    }
+}
+
+extension MountOptions {
+    /// What libfuse and the kernel get to know.
+    fileprivate func session(of volume: String) -> Session.Options {
+        var words = ["default_permissions", "subtype=mefs", "fsname=mefs:\(volume)"]
+        words.append(isReadOnly ? "ro" : "rw")
+        if allowsOthers ?? (geteuid() == 0) { words.append("allow_other") }
+        words.append(contentsOf: kernelOptions)
+        return Session.Options(
+            mountOptions: words, processorCount: threadCount ?? Host.processorCount(),
+            debugs: debugs)
+    }
+}

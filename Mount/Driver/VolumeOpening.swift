@@ -1,0 +1,173 @@
+import Control
+import Disk
+import Glibc
+import Home
+import Logging
+import Network
+import Primitives
+import Sealing
+import Transport
+import Volume
+
+/// Everything behind the kernel's door: the volume's directory and lock, its network, its engine.
+struct VolumeOpening {
+    /// The longest file that is looked at for a recovery phrase.
+    private static let phraseBytesMax = 4096
+
+    let directory: VolumeDirectory
+    let lock: FileLock
+    let localNetwork: LocalNetwork?
+    let network: RemoteNetwork
+    let engine: VolumeEngine
+
+    /// The volume's directory, made at the first use of the embedded network.
+    static func directory(
+        of source: MountOptions.Source, in home: Home, note: (String) -> Void
+    ) throws(HomeError) -> VolumeDirectory {
+        guard case .embedded = source else {
+            guard case .volume(let name) = source else { preconditionFailure("two cases only") }
+            return try VolumeDirectory.open(name, in: home)
+        }
+        let name = VolumeName.standard
+        do throws(HomeError) {
+            return try VolumeDirectory.open(name, in: home)
+        } catch {
+            guard error.code == .notFound else { throw error }
+        }
+        let made = try VolumeDirectory.create(
+            name, in: home, network: .local, code: LocalNetwork.code, seed: .random(),
+            writesPhrase: true)
+        note("made volume '\(name)'; its recovery phrase is in \(made.path)/phrase")
+        return made
+    }
+
+    /// Opens the volume; blocks until its embedded network, if it has one, is up.
+    init(
+        _ directory: VolumeDirectory, options: MountOptions, mountPoint: String, logger: Logger
+    ) throws(ControlFailure) {
+        self.directory = directory
+        do throws(HomeError) {
+            lock = try directory.lock(mountPoint: mountPoint)
+            let keys = try directory.unlock(phrase: try Self.phrase(options.phraseFile))
+            localNetwork =
+                directory.isLocal ? LocalNetwork(home: directory.home, logger: logger) : nil
+            let file =
+                if let localNetwork { try localNetwork.start() } else { try directory.network() }
+            do {
+                network = try Self.connect(file, keys.identity, directory, logger)
+                engine = try Self.engine(
+                    directory, keys.key, network, options, mountPoint: mountPoint, logger)
+            } catch {
+                localNetwork?.stop()
+                throw error
+            }
+        } catch {
+            throw ControlFailure(error)
+        }
+    }
+
+    private static func connect(
+        _ file: NetworkFile, _ identity: SigningKey, _ directory: VolumeDirectory, _ logger: Logger
+    ) throws(HomeError) -> RemoteNetwork {
+        let network: RemoteNetwork
+        do throws(NetworkError) {
+            network = try RemoteNetwork(
+                file: file, identity: identity, logger: logger,
+                directoryCache: directory.providersPath)
+        } catch {
+            throw HomeError(.failed, error.message)
+        }
+        do throws(HomeError) {
+            try directory.register(at: network, as: identity)
+        } catch {
+            // Files in the cache, and those of providers that are up, can be had without a keeper.
+            logger.warning("\(error.message); it is tried again at the next mount")
+        }
+        return network
+    }
+
+    private static func engine(
+        _ directory: VolumeDirectory, _ key: VolumeKey, _ network: RemoteNetwork,
+        _ options: MountOptions, mountPoint: String, _ logger: Logger
+    ) throws(HomeError) -> VolumeEngine {
+        var configuration = VolumeConfiguration(
+            id: directory.id, name: directory.name, code: directory.code, key: key,
+            metadataPath: directory.metadataPath, cacheDirectory: directory.cacheDirectory)
+        if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
+        if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }
+        if let seconds = options.dirtyAgeSeconds { configuration.dirtyAgeSeconds = seconds }
+        // The root of a new volume belongs to who owns the directory it appears at.
+        var owner = stat()
+        if stat(mountPoint, &owner) == 0 {
+            configuration.rootUID = owner.st_uid
+            configuration.rootGID = owner.st_gid
+        }
+        do throws(FileSystemError) {
+            return try VolumeEngine(configuration, network: network, logger: logger)
+        } catch {
+            network.close()
+            throw HomeError(.init(error.code), error.message)
+        }
+    }
+
+    private static func phrase(_ path: String?) throws(HomeError) -> RecoveryPhrase? {
+        guard let path else { return nil }
+        let bytes: [UInt8]
+        do throws(DiskError) {
+            bytes = try WholeFile.read(path, limit: phraseBytesMax)
+        } catch {
+            throw HomeError(error)
+        }
+        do throws(PhraseError) {
+            return try RecoveryPhrase(parsing: String(decoding: bytes, as: UTF8.self))
+        } catch {
+            throw HomeError(.wrongSecret, "\(path): \(error)")
+        }
+    }
+
+    /// Closes everything, uploading nothing more.
+    func close(logger: Logger) {
+        do throws(FileSystemError) {
+            let remaining = try engine.shutdown(drainSeconds: 0)
+            if remaining > 0 {
+                logger.warning(
+                    "\(remaining) bytes are only on this machine; the next mount places them")
+            }
+        } catch {
+            logger.error("the volume was not closed cleanly: \(error.message)")
+        }
+        network.close()
+        localNetwork?.stop()
+        lock.release()
+    }
+}
+
+extension HomeError.Code {
+    init(_ code: FileSystemError.Code) {
+        switch code {
+        case .notFound: self = .notFound
+        case .exists: self = .already
+        case .noSpace: self = .diskFull
+        case .unavailable: self = .unreachable
+        case .corrupt: self = .corrupt
+        default: self = .failed
+        }
+    }
+}
+
+extension ControlFailure {
+    init(_ error: HomeError) {
+        let code: ExitCode =
+            switch error.code {
+            case .failed: .failed
+            case .usage: .usage
+            case .notFound: .notFound
+            case .already: .already
+            case .unreachable: .unreachable
+            case .wrongSecret: .wrongSecret
+            case .diskFull: .diskFull
+            case .corrupt: .corrupt
+            }
+        self.init(code, error.message)
+    }
+}
