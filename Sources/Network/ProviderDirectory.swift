@@ -21,6 +21,8 @@ final class ProviderDirectory: Sendable {
     private struct State {
         var providers: [NodeID: ProviderRecord] = [:]
         var refreshedAt: Duration?
+        /// When the keepers were last asked, whatever came of it.
+        var askedAt: Duration?
         var refresh: Pending<Void>?
         var areKeepersAway = false
         /// Nodes and addresses differ from the file's.
@@ -73,6 +75,7 @@ final class ProviderDirectory: Sendable {
             if let refresh = state.refresh { return (refresh, false) }
             let refresh = Pending<Void>()
             state.refresh = refresh
+            state.askedAt = Clock.monotonic()
             return (refresh, true)
         }
         guard isNew else { return pending }
@@ -85,6 +88,13 @@ final class ProviderDirectory: Sendable {
             pending.fulfil(outcome.map { _ in })
         }
         return pending
+    }
+
+    /// Asks the keepers, unless they were asked a moment ago; does not wait.
+    func refreshIfOld() {
+        let askedAt = state.withLock { $0.askedAt }
+        if let askedAt, Clock.monotonic() - askedAt < Self.freshFor { return }
+        _ = refresh()
     }
 
     private func take(_ list: [ProviderRecord]) {

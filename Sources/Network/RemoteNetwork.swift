@@ -141,9 +141,16 @@ package final class RemoteNetwork: StorageNetwork {
         timeout: Duration
     ) -> Pending<[UInt8]> {
         if let provider = directory.provider(id) {
-            return pool.request(
+            let reply = pool.request(
                 operation.rawValue, to: id, at: provider.address, head: head, payload: payload,
                 timeout: timeout)
+            reply.whenDone { outcome in
+                // It may have moved.
+                if case .failure(let error) = outcome, error.isTransient {
+                    self.directory.refreshIfOld()
+                }
+            }
+            return reply
         }
         let reply = Pending<[UInt8]>()
         directory.refresh().whenDone { outcome in

@@ -165,9 +165,10 @@ final class KeeperState: Sendable {
     func register(_ volume: VolumeRegistration) throws {
         try database.withLock { database in
             try database.transaction {
-                let owner = try database.value(
-                    "SELECT owner FROM volumes WHERE id = ?", .blob(volume.id.bytes))
-                if let owner, owner != .blob(volume.owner.bytes) {
+                let owner = try database.query(
+                    "SELECT owner FROM volumes WHERE id = ?", .blob(volume.id.bytes)
+                ) { $0.blob(0) }.first
+                if let owner, owner != volume.owner.bytes {
                     throw NetworkError(
                         .exists, "volume \(volume.id.short) is registered by another owner")
                 }

@@ -190,6 +190,13 @@ final class ShardIndex: Sendable {
         }
     }
 
+    /// Moves the log into the database, so that one file holds all.
+    func checkpoint() throws(SQLiteError) {
+        try writer.withLock { (database) throws(SQLiteError) in
+            _ = try database.checkpoint(.truncate)
+        }
+    }
+
     private static func apply(_ changes: Changes, to database: Database) throws(SQLiteError) {
         var live: [UInt64: Int] = [:]
         // Removals first: a shard may be replaced within one batch.

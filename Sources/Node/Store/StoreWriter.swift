@@ -100,7 +100,7 @@ final class StoreWriter: Sendable {
         }
     }
 
-    /// Writes down what was punched out since the last batch.
+    /// Writes down what was punched out since the last batch, and tidies the index for a stop.
     func flush() {
         state.withLock { state in
             var changes = ShardIndex.Changes()
@@ -108,6 +108,7 @@ final class StoreWriter: Sendable {
             changes.gone = state.goneSegments
             // If it fails, the next start punches once more.
             if !changes.isEmpty { try? index.commit(changes) }
+            try? index.checkpoint()
         }
     }
 
