@@ -8,6 +8,10 @@ extension Thread {
 
     /// Makes the calling thread yield to others; failing to is harmless.
     package static func lowerPriority() {
-        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), id_t(clinux_thread_id()), backgroundNice)
+        _ = setpriority(
+            __priority_which_t(PRIO_PROCESS.rawValue),
+            id_t(clinux_thread_id()),
+            backgroundNice
+        )
     }
 }
