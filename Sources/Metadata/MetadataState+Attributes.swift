@@ -42,10 +42,12 @@ extension MetadataState {
         guard inode.kind == .regular else {
             throw FileSystemError(.invalid, "inode \(ino.rawValue) is not a regular file")
         }
-        try checkSize(size, of: ino)
+        let isGrowing = size > inode.row.attributes.size
+        if isGrowing { try prepareResize(inode, to: size) }
+
         // Counted once per commit: only then does it cost a row.
         if !inode.isDirty { changes.operations += 1 }
-        if size > inode.row.attributes.size { resize(inode, to: size) }
+        if isGrowing { resize(inode, to: size) }
         inode.row.attributes.modified = now
         inode.row.attributes.changed = now
         markDirty(inode)

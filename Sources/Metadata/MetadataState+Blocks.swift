@@ -187,8 +187,27 @@ extension MetadataState {
     func prepareResize(_ inode: Inode, to size: UInt64) throws(FileSystemError) {
         _ = try regularFile(inode.ino)
         try checkSize(size, of: inode.ino)
-        guard size < inode.row.attributes.size else { return }
-        try prepareCut(inode, to: size)
+        if size < inode.row.attributes.size {
+            try prepareCut(inode, to: size)
+        } else {
+            try prepareGrowth(inode, to: size)
+        }
+    }
+
+    /// First half of `recount`: brings blocks near the end into memory.
+    private func prepareGrowth(_ inode: Inode, to size: UInt64) throws(FileSystemError) {
+        guard !inode.hasAllBlocks else { return }
+        let first = BlockIndex(containing: inode.row.attributes.size)
+        let last = BlockIndex(containing: size)
+        let number = BlockChunk.number(of: first)
+        if number == BlockChunk.number(of: last) {
+            _ = try chunk(number, of: inode)
+            return
+        }
+        let range = first.rawValue..<last.rawValue + 1
+        for number in try chunkNumbers(of: inode, in: range) {
+            _ = try chunk(number, of: inode)
+        }
     }
 
     /// First half of `cut`.
@@ -236,10 +255,8 @@ extension MetadataState {
         }
     }
 
-    /// Counts the blocks near the end anew after the file has grown.
-    ///
-    /// Only those in memory: blocks not in memory that lie past the old end do not occur, and the
-    /// one at the end is counted anew when it is next changed.
+    /// Second half: counts the blocks near the end anew after the file has grown: the one that
+    /// held the end, and those marked before the write that fills them was recorded.
     private func recount(_ inode: Inode, from old: UInt64, to size: UInt64) {
         guard inode.blocksInMemory > 0 else { return }
         let first = BlockIndex(containing: old)

@@ -13,13 +13,13 @@ package struct MetadataTotals: Hashable, Sendable {
     /// Bytes of blocks that the network holds the newest version of.
     package var placedBytes: UInt64 = 0
     /// Bytes of blocks that only the cache holds the newest version of.
-    package internal(set) var dirtyBytes: UInt64 = 0
-    package internal(set) var dirtyBlocks = 0
-    package internal(set) var dirtyFiles = 0
+    package var dirtyBytes: UInt64 = 0
+    package var dirtyBlocks = 0
+    package var dirtyFiles = 0
     /// Since when the oldest of them is dirty.
-    package internal(set) var oldestDirty: Timestamp?
+    package var oldestDirty: Timestamp?
     /// The latest token given to a dirty block so far, whether it is still dirty or not.
-    package internal(set) var newestToken = Timestamp.epoch
+    package var newestToken = Timestamp.epoch
 
     /// Regular files without a dirty block, empty ones too.
     package var placedFiles: UInt64 { files - min(files, UInt64(dirtyFiles)) }

@@ -45,6 +45,11 @@ package struct StripeRecord: Hashable, Sendable {
 package struct DeadShard: Hashable, Sendable {
     package let stripe: StripeID
     package let record: ShardRecord
+
+    package init(stripe: StripeID, record: ShardRecord) {
+        self.stripe = stripe
+        self.record = record
+    }
 }
 
 /// How far a stripe has come. The numbers are part of the schema.

@@ -51,13 +51,16 @@ struct RandomOperations {
     }
 
     private func compare(
-        _ what: String, _ expected: FileSystemError.Code?, _ body: () throws -> Void
+        _ what: String,
+        _ expected: FileSystemError.Code?,
+        _ body: () throws -> Void
     ) throws {
         let got = code(body)
         guard got == expected else {
             throw Difference(
                 description: "\(what): the store says \(String(describing: got)), "
-                    + "the reference \(String(describing: expected))")
+                    + "the reference \(String(describing: expected))"
+            )
         }
     }
 
@@ -104,7 +107,13 @@ struct RandomOperations {
         let (name, parent, newName, newParent) = (anyName(), anyParent(), anyName(), anyParent())
         let mode = pick([RenameMode.replace, .replace, .noReplace, .exchange], or: .replace)
         let expected = tree.rename(
-            name, in: parent, to: newName, in: newParent, mode: mode, now: now)
+            name,
+            in: parent,
+            to: newName,
+            in: newParent,
+            mode: mode,
+            now: now
+        )
         try compare("rename \(mode)", expected) {
             try store.rename(name, in: parent, to: newName, in: newParent, mode: mode, now: now)
         }
@@ -113,7 +122,9 @@ struct RandomOperations {
     private mutating func setAttributes(_ store: MetadataStore, _ now: Timestamp) throws {
         let ino = anyInode()
         var change = AttributeChange()
-        if Bool.random(using: &random) { change.mode = UInt16.random(in: 0...0o7777, using: &random) }
+        if Bool.random(using: &random) {
+            change.mode = UInt16.random(in: 0...0o7777, using: &random)
+        }
         if Bool.random(using: &random) { change.uid = UInt32.random(in: 0...9, using: &random) }
         if Bool.random(using: &random) { change.gid = UInt32.random(in: 0...9, using: &random) }
         if Bool.random(using: &random) { change.accessed = time(clock + 7) }

@@ -30,7 +30,11 @@ struct ReferenceTree {
 
     /// - Parameter ino: The number that the store has given, if it made the inode.
     mutating func create(
-        _ new: NewInode, _ name: EntryName, in parent: InodeNumber, ino: InodeNumber?, now: Timestamp
+        _ new: NewInode,
+        _ name: EntryName,
+        in parent: InodeNumber,
+        ino: InodeNumber?,
+        now: Timestamp
     ) -> Code? {
         if let code = check(parent) { return code }
         if child(name, parent) != nil { return .exists }
@@ -39,18 +43,31 @@ struct ReferenceTree {
         let inherits = directory.attributes.mode & 0o2000 != 0
         nodes[ino] = Node(
             attributes: Attributes(
-                ino: ino, kind: new.kind,
-                mode: inherits && isDirectory ? new.mode | 0o2000 : new.mode, uid: new.uid,
+                ino: ino,
+                kind: new.kind,
+                mode: inherits && isDirectory ? new.mode | 0o2000 : new.mode,
+                uid: new.uid,
                 gid: inherits ? directory.attributes.gid : new.gid,
-                linkCount: isDirectory ? 2 : 1, size: UInt64(new.target.count), blocks512: 0,
-                rdev: new.rdev, accessed: now, modified: now, changed: now),
-            target: new.target, parent: parent)
+                linkCount: isDirectory ? 2 : 1,
+                size: UInt64(new.target.count),
+                blocks512: 0,
+                rdev: new.rdev,
+                accessed: now,
+                modified: now,
+                changed: now
+            ),
+            target: new.target,
+            parent: parent
+        )
         add(name, ino, to: parent, now)
         return nil
     }
 
     mutating func link(
-        _ ino: InodeNumber, _ name: EntryName, in parent: InodeNumber, now: Timestamp
+        _ ino: InodeNumber,
+        _ name: EntryName,
+        in parent: InodeNumber,
+        now: Timestamp
     ) -> Code? {
         if let code = check(parent) { return code }
         guard let node = nodes[ino] else { return .notFound }
@@ -73,7 +90,9 @@ struct ReferenceTree {
     }
 
     mutating func removeDirectory(
-        _ name: EntryName, in parent: InodeNumber, now: Timestamp
+        _ name: EntryName,
+        in parent: InodeNumber,
+        now: Timestamp
     ) -> Code? {
         if let code = check(parent) { return code }
         guard let ino = child(name, parent) else { return .notFound }
@@ -85,8 +104,12 @@ struct ReferenceTree {
     }
 
     mutating func rename(
-        _ name: EntryName, in parent: InodeNumber, to newName: EntryName,
-        in newParent: InodeNumber, mode: RenameMode, now: Timestamp
+        _ name: EntryName,
+        in parent: InodeNumber,
+        to newName: EntryName,
+        in newParent: InodeNumber,
+        mode: RenameMode,
+        now: Timestamp
     ) -> Code? {
         if let code = check(parent) ?? check(newParent) { return code }
         guard let source = child(name, parent) else { return .notFound }
@@ -119,7 +142,9 @@ struct ReferenceTree {
     }
 
     mutating func change(
-        _ ino: InodeNumber, _ change: AttributeChange, now: Timestamp
+        _ ino: InodeNumber,
+        _ change: AttributeChange,
+        now: Timestamp
     ) -> Code? {
         guard let kind = nodes[ino]?.attributes.kind else { return .notFound }
         if change.size != nil, kind != .regular {
@@ -152,7 +177,11 @@ struct ReferenceTree {
     }
 
     mutating func setXattr(
-        _ ino: InodeNumber, _ name: [UInt8], _ value: [UInt8]?, mode: XattrMode, now: Timestamp
+        _ ino: InodeNumber,
+        _ name: [UInt8],
+        _ value: [UInt8]?,
+        mode: XattrMode,
+        now: Timestamp
     ) -> Code? {
         guard let node = nodes[ino] else { return .notFound }
         let isThere = node.xattrs[name] != nil
@@ -210,7 +239,10 @@ struct ReferenceTree {
     }
 
     private mutating func add(
-        _ name: EntryName, _ ino: InodeNumber, to parent: InodeNumber, _ now: Timestamp
+        _ name: EntryName,
+        _ ino: InodeNumber,
+        to parent: InodeNumber,
+        _ now: Timestamp
     ) {
         nodes[parent]?.children[name] = ino
         if isDirectory(ino) {
@@ -221,7 +253,9 @@ struct ReferenceTree {
     }
 
     private mutating func remove(
-        _ name: EntryName, from parent: InodeNumber, _ now: Timestamp
+        _ name: EntryName,
+        from parent: InodeNumber,
+        _ now: Timestamp
     ) {
         guard let ino = nodes[parent]?.children.removeValue(forKey: name) else { return }
         if isDirectory(ino) { nodes[parent]?.attributes.linkCount -= 1 }
@@ -252,15 +286,21 @@ extension ReferenceTree {
         all.map { ino in
             guard let node = nodes[ino] else { return "" }
             return Self.line(
-                node.attributes, target: node.target, xattrs: node.xattrs,
+                node.attributes,
+                target: node.target,
+                xattrs: node.xattrs,
                 children: node.attributes.linkCount == 0 ? [:] : node.children,
-                parent: node.attributes.kind == .directory ? node.parent : nil)
+                parent: node.attributes.kind == .directory ? node.parent : nil
+            )
         }
     }
 
     static func line(
-        _ attributes: Attributes, target: [UInt8], xattrs: [[UInt8]: [UInt8]],
-        children: [EntryName: InodeNumber], parent: InodeNumber?
+        _ attributes: Attributes,
+        target: [UInt8],
+        xattrs: [[UInt8]: [UInt8]],
+        children: [EntryName: InodeNumber],
+        parent: InodeNumber?
     ) -> String {
         let names = children.map { "\($0.key)→\($0.value.rawValue)" }.sorted()
         let values = xattrs.map { "\($0.key)=\($0.value)" }.sorted()
@@ -290,8 +330,10 @@ extension MetadataStore {
             lines[ino] = ReferenceTree.line(
                 attributes,
                 target: attributes.kind == .symbolicLink ? try readLink(ino) : [],
-                xattrs: xattrs, children: children,
-                parent: attributes.kind == .directory ? try parent(of: ino) : nil)
+                xattrs: xattrs,
+                children: children,
+                parent: attributes.kind == .directory ? try parent(of: ino) : nil
+            )
         }
         return lines.sorted { $0.key < $1.key }.map(\.value)
     }

@@ -22,7 +22,8 @@ func withNewStore<T>(_ body: (String) throws -> T) throws -> T {
 
 /// Runs `body` with a new, open store, closed after.
 func withStore<T>(
-    limits: MetadataLimits = MetadataLimits(), _ body: (MetadataStore) throws -> T
+    limits: MetadataLimits = MetadataLimits(),
+    _ body: (MetadataStore) throws -> T
 ) throws -> T {
     try withNewStore { path in
         let store = try MetadataStore(opening: path, limits: limits)
@@ -73,7 +74,12 @@ extension NewInode {
 
     static func link(_ target: String) -> NewInode {
         NewInode(
-            kind: .symbolicLink, mode: 0o777, uid: 1000, gid: 1000, target: Array(target.utf8))
+            kind: .symbolicLink,
+            mode: 0o777,
+            uid: 1000,
+            gid: 1000,
+            target: Array(target.utf8)
+        )
     }
 }
 
@@ -81,7 +87,10 @@ extension MetadataStore {
     /// Makes a file, or what `new` says, and gives its number.
     @discardableResult
     func make(
-        _ text: String, in parent: InodeNumber = .root, _ new: NewInode = .file, at now: Int = 2
+        _ text: String,
+        in parent: InodeNumber = .root,
+        _ new: NewInode = .file,
+        at now: Int = 2
     ) throws -> InodeNumber {
         try create(new, named: try name(text), in: parent, now: time(now)).ino
     }
@@ -95,7 +104,10 @@ extension MetadataStore {
         var all: [DirectoryEntry] = []
         while true {
             let part = try readDirectory(
-                directory, after: all.last?.cookie ?? 0, limit: limit)
+                directory,
+                after: all.last?.cookie ?? 0,
+                limit: limit
+            )
             if part.isEmpty { return all }
             all += part
         }

@@ -1,0 +1,243 @@
+import Metadata
+import Primitives
+import Testing
+
+/// Blocks, stripes and their sums.
+@Suite struct ContentTests {
+    private let mib = UInt64(Geometry.blockBytes)
+
+    @Test func dirtyBlockBecomesPlaced() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let ino = try store.make("f")
+            try store.recordWrite(ino, growingTo: mib + 100, now: time(3))
+            let tokens = try (0..<2).map {
+                try store.markDirty(ino, BlockIndex($0), since: time(4), resident: .max)
+            }
+            #expect(tokens[0] == time(4) && tokens[1] > time(4))
+            #expect(store.totals.dirtyBytes == mib + 100)
+            #expect(store.totals.oldestDirty == time(4))
+
+            let stripe = try Stripes.begin(1, in: store)
+            let placed = (0..<2).map { index in
+                PlacedBlock(
+                    key: BlockKey(ino, BlockIndex(UInt64(index))),
+                    location: Stripes.location(
+                        in: stripe,
+                        at: index,
+                        bytes: index == 0 ? mib : 100
+                    ),
+                    token: tokens[index]
+                )
+            }
+            #expect(try store.completeStripe(stripe.id, blocks: placed) == placed.map(\.key))
+            #expect(store.totals.dirtyBytes == 0)
+            #expect(store.totals.placedBytes == mib + 100)
+            #expect(try store.blocks(in: stripe.id) == placed.map(\.key))
+            try store.close()
+
+            store = try MetadataStore(opening: path)
+            #expect(try store.stripe(stripe.id) == stripe)
+            #expect(try store.block(BlockIndex(1), of: ino)?.location == placed[1].location)
+            #expect(try store.blocks(of: ino).map(\.resident) == [.max, .max])
+            try store.close()
+        }
+    }
+
+    @Test func blockChangedMeanwhileStaysDirty() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            try store.recordWrite(ino, growingTo: 100, now: time(3))
+            let token = try store.markDirty(ino, BlockIndex(0), since: time(4), resident: .max)
+            let newer = try store.markDirty(ino, BlockIndex(0), since: time(4))
+            #expect(newer > token)
+            let stripe = try Stripes.begin(1, in: store)
+            let block = PlacedBlock(
+                key: BlockKey(ino, BlockIndex(0)),
+                location: Stripes.location(in: stripe, at: 0, bytes: 100),
+                token: token
+            )
+            #expect(try store.completeStripe(stripe.id, blocks: [block]) == [])
+            #expect(try store.block(BlockIndex(0), of: ino)?.dirtySince == newer)
+            // Nothing refers to the stripe: it is garbage at once.
+            #expect(try store.deadShards(limit: 100).map(\.record) == stripe.shards)
+        }
+    }
+
+    @Test func replacedStripeDiesAndIsForgotten() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            let first = try Stripes.place(ino, bytes: 100, 1, in: store)
+            let second = try Stripes.place(ino, bytes: 100, 2, in: store)
+            let dead = try store.deadShards(limit: 100)
+            #expect(Set(dead.map(\.stripe)) == [first.id])
+            try store.forgetShards(Array(dead.prefix(4)))
+            #expect(try store.deadShards(limit: 100).count == 2)
+            try store.forgetShards(dead)
+            #expect(try store.deadShards(limit: 100).isEmpty)
+            #expect(code { _ = try store.stripe(first.id) } == .notFound)
+            let used = DeadShard.of(try store.stripe(second.id))
+            #expect(code { try store.forgetShards(used) } == .invalid)
+        }
+    }
+
+    @Test func interruptedStripeIsGarbageAfterReopening() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let stripe = try Stripes.begin(1, in: store)
+            #expect(try store.deadShards(limit: 100).isEmpty)
+            try store.close()
+            store = try MetadataStore(opening: path)
+            #expect(try store.deadShards(limit: 100).map(\.record) == stripe.shards)
+            #expect(code { try store.completeStripe(stripe.id, blocks: []) } == .invalid)
+            try store.close()
+        }
+    }
+
+    @Test func shardThatWentElsewhereIsDeletedWhereItFailed() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            try store.recordWrite(ino, growingTo: 100, now: time(3))
+            let token = try store.markDirty(ino, BlockIndex(0), since: time(4), resident: .max)
+            let stripe = try Stripes.begin(1, in: store)
+            let old = stripe.shards[2]
+            let new = ShardRecord(
+                index: 2,
+                shard: old.shard,
+                provider: Stripes.id(77),
+                root: old.root
+            )
+            try store.reassignShard(
+                of: stripe.id,
+                from: old,
+                to: new,
+                garbage: Stripes.id(9_000)
+            )
+            let block = PlacedBlock(
+                key: BlockKey(ino, BlockIndex(0)),
+                location: Stripes.location(in: stripe, at: 0, bytes: 100),
+                token: token
+            )
+            try store.completeStripe(stripe.id, blocks: [block])
+            #expect(try store.stripe(stripe.id).shards[2] == new)
+            #expect(try store.deadShards(limit: 100).map(\.record) == [old])
+        }
+    }
+
+    @Test func cutBlockKeepsItsHeadAndReadsZeroBehindIt() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            _ = try Stripes.place(ino, bytes: 1000, 1, in: store)
+            var change = AttributeChange()
+            change.size = 10
+            _ = try store.setAttributes(change, of: ino, now: time(5))
+            change.size = 1000
+            _ = try store.setAttributes(change, of: ino, now: time(6))
+            let block = try store.block(BlockIndex(0), of: ino)
+            #expect(block?.location?.validBytes == 10)
+            #expect(block?.location?.plainBytes == 1000)
+            #expect(block?.resident == .max)
+            change.size = 0
+            _ = try store.setAttributes(change, of: ino, now: time(7))
+            #expect(try store.blocks(of: ino).isEmpty)
+            #expect(try store.deadShards(limit: 100).count == 6)
+        }
+    }
+
+    @Test func evictionTakesCleanBlocksOnly() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            _ = try Stripes.place(ino, bytes: 1000, 1, in: store)
+            let other = try store.make("g")
+            try store.recordWrite(other, growingTo: 10, now: time(3))
+            try store.markDirty(other, BlockIndex(0), since: time(4), resident: .max)
+            #expect(store.totals.residentBytes == 1010)
+            let keys = [
+                BlockKey(ino, BlockIndex(0)), BlockKey(other, BlockIndex(0)),
+                BlockKey(ino, BlockIndex(5)), BlockKey(InodeNumber(999), BlockIndex(0)),
+            ]
+            #expect(try store.residentClean(limit: 10).map(\.key) == [keys[0]])
+            #expect(try store.evict(keys) == [keys[0]])
+            #expect(store.totals.residentBytes == 10)
+            #expect(try store.block(BlockIndex(0), of: ino)?.location != nil)
+            #expect(try store.residentClean(limit: 10).isEmpty)
+        }
+    }
+
+    @Test func sparseStripesAreFoundEmptiestFirst() throws {
+        try withStore { store in
+            var stripes: [StripeRecord] = []
+            for (index, count) in [1, 3, 2, 4].enumerated() {
+                let ino = try store.make("f\(index)")
+                stripes.append(
+                    try Stripes.place(ino, bytes: 4 * mib, UInt64(index + 1), in: store)
+                )
+                var change = AttributeChange()
+                change.size = UInt64(count) * mib
+                _ = try store.setAttributes(change, of: ino, now: time(5))
+            }
+            let found = try store.sparseStripes(liveBelow: 0.6, limit: 10)
+            #expect(found == [stripes[0].id, stripes[2].id])
+            #expect(try store.sparseStripes(liveBelow: 0.6, limit: 1) == [stripes[0].id])
+        }
+    }
+
+    @Test func dirtyBlocksComeOldestFirst() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let files = try (0..<5).map { try store.make("f\($0)") }
+            for (index, ino) in files.enumerated() {
+                try store.recordWrite(ino, growingTo: 10, now: time(3))
+                try store.markDirty(ino, BlockIndex(0), since: time(10 + index), resident: .max)
+            }
+            try store.markDirty(files[0], BlockIndex(0), since: time(20))
+            try store.unlink(name("f3"), in: .root, now: time(4))
+            try store.reap(files[3])
+            for _ in 0..<2 {
+                let dirty = try store.dirtyBlocks(limit: 10)
+                #expect(dirty.map(\.key.ino) == [files[1], files[2], files[4], files[0]])
+                #expect(try store.dirtyBlocks(limit: 10, olderThan: time(12)).count == 1)
+                #expect(try store.dirtyBlocks(limit: 2).count == 2)
+                #expect(store.totals.dirtyFiles == 4)
+                #expect(store.totals.placedFiles == 0)
+                try store.close()
+                store = try MetadataStore(opening: path)
+            }
+            try store.close()
+        }
+    }
+
+    // MARK: Random
+
+    /// Sums kept by increments must be those that SQL finds after reopening, and the blocks those
+    /// of a reference, in memory and after reopening.
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
+    func randomChangesKeepBlocksAndSums(seed: UInt64) throws {
+        let limits = seed.isMultiple(of: 2) ? MetadataLimits.tiny : MetadataLimits()
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path, limits: limits)
+            var operations = RandomContent(seed: seed)
+            for round in 0..<6 {
+                for _ in 0..<80 { try operations.step(store) }
+                try operations.compare(store, "seed \(seed), round \(round)")
+                let totals = store.totals
+                try store.close()
+                store = try MetadataStore(opening: path, limits: limits)
+                var recounted = store.totals
+                // Known only as far as blocks are still dirty.
+                recounted.newestToken = totals.newestToken
+                #expect(recounted == totals, "seed \(seed), round \(round)")
+                try operations.compare(store, "seed \(seed), round \(round), reopened")
+            }
+            try operations.removeAll(store)
+            #expect(store.totals.placedBytes == 0)
+            #expect(store.totals.residentBytes == 0)
+            #expect(store.totals.dirtyBytes == 0)
+            // Nothing refers to any stripe, so every shard there is must be on its way out.
+            #expect(try store.deadShards(limit: .max).count == operations.shardsBegun)
+            try store.forgetShards(try store.deadShards(limit: .max))
+            #expect(try store.deadShards(limit: .max).isEmpty)
+            try store.close()
+        }
+    }
+}

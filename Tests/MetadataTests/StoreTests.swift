@@ -1,0 +1,364 @@
+import Disk
+import Glibc
+import Metadata
+import Primitives
+import SQLite
+import Testing
+
+/// The database as a file: its format, damage, locks, and a disk that is full.
+@Suite struct StoreTests {
+    // MARK: Format
+
+    /// The schema is part of format 1 and never changes within it.
+    @Test func schemaIsThatOfFormat1() throws {
+        try withNewStore { path in
+            let database = try Database(path: path)
+            let text =
+                try database.query(
+                    "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+                ) { $0.text(0) }.joined(separator: ";\n") + ";\n"
+            #expect(text == (try golden()))
+            #expect(try database.integer("PRAGMA application_id") == 0x4d45_4653)
+            #expect(try database.integer("PRAGMA user_version") == 1)
+        }
+    }
+
+    /// A database filled by SQL, as any program of format 1 may have left it.
+    @Test func databaseOfFormat1IsRead() throws {
+        try withScratch { directory in
+            let path = directory + "/volume.db"
+            do {
+                let database = try Database(path: path)
+                try database.executeScript(try golden())
+                try database.executeScript(Self.contents)
+            }
+            let store = try MetadataStore(opening: path)
+            #expect(store.wasCleanlyClosed)
+            #expect(store.bootIDAtLastOpen == "boot")
+            let file = try store.lookup(name("f"), in: .root)
+            #expect(
+                file
+                    == Attributes(
+                        ino: InodeNumber(5),
+                        kind: .regular,
+                        mode: 0o640,
+                        uid: 7,
+                        gid: 8,
+                        linkCount: 1,
+                        size: 1_048_676,
+                        blocks512: 2056,
+                        rdev: 0,
+                        accessed: Timestamp(seconds: -1, nanoseconds: 1),
+                        modified: Timestamp(seconds: 2, nanoseconds: 2),
+                        changed: Timestamp(seconds: 3, nanoseconds: 3)
+                    )
+            )
+            #expect(try store.readLink(InodeNumber(6)) == Array("to".utf8))
+            #expect(try store.fileKey(of: InodeNumber(5)) == [0xaa])
+            #expect(
+                try store.extendedAttribute(Array("user.a".utf8), of: InodeNumber(5)) == [1, 2]
+            )
+            let stripe = try #require(StripeID(bytes: [UInt8](repeating: 0x11, count: 16)))
+            let blocks = try store.blocks(of: InodeNumber(5))
+            #expect(
+                blocks == [
+                    BlockState(
+                        index: BlockIndex(0),
+                        location: BlockLocation(
+                            stripe: stripe,
+                            offset: 9,
+                            plainBytes: 65537,
+                            validBytes: 3,
+                            segmentBytes: [258, 0]
+                        ),
+                        resident: 1
+                    ),
+                    BlockState(
+                        index: BlockIndex(1),
+                        resident: 0xffff,
+                        dirtySince: Timestamp(seconds: 1, nanoseconds: 5)
+                    ),
+                ]
+            )
+            #expect(store.totals.dirtyBytes == 100)
+            #expect(store.totals.placedBytes == 3)
+            #expect(store.totals.residentBytes == 65636)
+            #expect(try store.stripe(stripe).code.description == "1+1")
+            #expect(try store.orphans() == [InodeNumber(7)])
+            #expect(try store.make("next") == InodeNumber(50))
+            try store.close()
+        }
+    }
+
+    private static let contents = """
+        INSERT INTO meta VALUES('next_inode', 50), ('clean', 1), ('boot_id', 'boot');
+        INSERT INTO inode VALUES
+            (1, 2, 493, 0, 0, 2, 0, 0, 1, 0, 1, 0, 1, 0, 1, 5, 2, 0, 0),
+            (5, 1, 416, 7, 8, 1, 1048676, 0, -1, 1, 2, 2, 3, 3, 0, 0, 0, 7, 2),
+            (6, 3, 511, 0, 0, 1, 2, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0),
+            (7, 1, 416, 0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0);
+        INSERT INTO dentry VALUES(1, x'66', 5, 3), (1, x'6c', 6, 4);
+        INSERT INTO orphan VALUES(7);
+        INSERT INTO symlink VALUES(6, x'746f');
+        INSERT INTO file_key VALUES(5, x'aa');
+        INSERT INTO xattr VALUES(5, x'757365722e61', x'0102');
+        INSERT INTO block VALUES
+            (5, 0, x'11111111111111111111111111111111', 9, 65537, 3, x'0201000000000000');
+        INSERT INTO residency VALUES(5, 0, 1, 65536, NULL), (5, 1, 65535, 100, 1000000005);
+        INSERT INTO stripe VALUES
+            (x'11111111111111111111111111111111', 1, 1, 258, 1024, 2, 1, 258);
+        PRAGMA application_id = 1296385619;
+        PRAGMA user_version = 1;
+        """
+
+    private func golden() throws -> String {
+        let tests = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
+        let path = tests.joined(separator: "/") + "/Golden/metadata/schema-1.sql"
+        return String(decoding: try WholeFile.read(path), as: UTF8.self)
+    }
+
+    // MARK: Opening
+
+    @Test func missingDatabaseIsNamed() throws {
+        try withScratch { directory in
+            let error = #expect(throws: FileSystemError.self) {
+                _ = try MetadataStore(opening: directory + "/none.db")
+            }
+            #expect(error?.code == .notFound)
+            #expect(error?.message == "there is no metadata database at \(directory)/none.db")
+        }
+    }
+
+    @Test func secondOpenerIsTurnedAway() throws {
+        try withNewStore { path in
+            let store = try MetadataStore(opening: path)
+            let error = #expect(throws: FileSystemError.self) {
+                _ = try MetadataStore(opening: path)
+            }
+            #expect(error?.message.contains("is in use by process \(getpid())") == true)
+            try store.close()
+            try MetadataStore(opening: path).close()
+        }
+    }
+
+    @Test func existingDatabaseIsNotOverwritten() throws {
+        try withNewStore { path in
+            #expect(
+                code { try MetadataStore.create(at: path, uid: 0, gid: 0, now: time(1)) } == .exists
+            )
+        }
+    }
+
+    /// The names in it are nobody else's business.
+    @Test func databaseIsReadableByItsOwnerOnly() throws {
+        try withNewStore { path in
+            let store = try MetadataStore(opening: path)
+            for suffix in ["", "-wal"] {
+                var status = stat()
+                #expect(stat(path + suffix, &status) == 0)
+                #expect(status.st_mode & 0o777 == 0o600)
+            }
+            try store.close()
+        }
+    }
+
+    @Test func closedStoreAnswersClosed() throws {
+        try withNewStore { path in
+            let store = try MetadataStore(opening: path)
+            try store.close()
+            try store.close()
+            #expect(code { _ = try store.attributes(of: .root) } == .closed)
+            #expect(code { try store.make("f") } == .closed)
+            #expect(code { try store.sync() } == .closed)
+        }
+    }
+
+    @Test func databaseOfAnotherProgramOrVersionIsRefused() throws {
+        try withNewStore { path in
+            try Database(path: path).execute("PRAGMA user_version=2")
+            let newer = #expect(throws: FileSystemError.self) {
+                _ = try MetadataStore(opening: path)
+            }
+            #expect(newer?.message.contains("has format 2, and this program knows 1") == true)
+            try Database(path: path).execute("PRAGMA application_id=7")
+            let other = #expect(throws: FileSystemError.self) {
+                _ = try MetadataStore(opening: path)
+            }
+            #expect(other?.message == "\(path) is a database of another program")
+        }
+    }
+
+    // MARK: Damage
+
+    @Test func fileThatIsNoDatabaseIsCorrupt() throws {
+        try withScratch { directory in
+            let path = directory + "/volume.db"
+            try WholeFile.create(path, with: Array(String(repeating: "text ", count: 1000).utf8))
+            let error = #expect(throws: FileSystemError.self) {
+                _ = try MetadataStore(opening: path)
+            }
+            #expect(error?.code == .corrupt)
+            #expect(error?.message.contains("file is not a database") == true)
+        }
+    }
+
+    /// Damage is an error, not a crash, and never a changed answer that nobody notices: SQLite
+    /// finds damage of its structure; rows are checked on reading.
+    @Test func damagedPagesNeverTrap() throws {
+        try withNewStore { path in
+            let store = try MetadataStore(opening: path)
+            for index in 0..<300 { try store.make("file number \(index)") }
+            _ = try Stripes.place(try store.make("placed"), bytes: 1000, 1, in: store)
+            try store.close()
+            let intact = try WholeFile.read(path)
+            var random = SeededGenerator(seed: 5)
+            for _ in 0..<60 {
+                var bytes = intact
+                for _ in 0..<Int.random(in: 1...40, using: &random) {
+                    let position = Int.random(in: 100..<bytes.count, using: &random)
+                    bytes[position] = UInt8.random(in: 0...255, using: &random)
+                }
+                try WholeFile.replace(path, with: bytes)
+                try useAll(of: path)
+            }
+        }
+    }
+
+    /// Whatever comes of it, it must come back as an error of ours or not at all.
+    private func useAll(of path: String) throws {
+        do {
+            let store = try MetadataStore(opening: path)
+            defer { try? store.close() }
+            _ = try? store.listing(.root)
+            _ = try? store.lines()
+            _ = try? store.deadShards(limit: 10)
+            _ = try? store.residentClean(limit: 10)
+            for ino in 1...310 as ClosedRange<UInt64> {
+                _ = try? store.blocks(of: InodeNumber(ino))
+                _ = try? store.recordWrite(InodeNumber(ino), growingTo: 1 << 30, now: time(9))
+                _ = try? store.fileKey(of: InodeNumber(ino))
+            }
+            for index in 0..<20 {
+                let name = try name("file number \(index)")
+                guard let gone = try? store.unlink(name, in: .root, now: time(9)) else { continue }
+                try? store.reap(gone.ino)
+            }
+            try? store.sync()
+        } catch let error as FileSystemError {
+            #expect(!error.message.isEmpty)
+        }
+    }
+
+    @Test func damagedRowIsNamed() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let ino = try store.make("f")
+            try store.close()
+            try Database(path: path).execute("UPDATE inode SET kind=99 WHERE ino=2")
+            store = try MetadataStore(opening: path)
+            let error = #expect(throws: FileSystemError.self) {
+                _ = try store.attributes(of: ino)
+            }
+            #expect(error?.code == .corrupt)
+            #expect(error?.message.contains("inode 2") == true)
+            try store.close()
+        }
+    }
+
+    // MARK: A full disk
+
+    @Test(.enabled(if: isSuperuser)) func fullDiskIsReportedAndNothingIsLostOnceThereIsRoom() throws
+    {
+        try withScratch { directory in
+            try #require(mount("tmpfs", directory, "tmpfs", 0, "size=600k") == 0)
+            defer { umount2(directory, Int32(MNT_DETACH)) }
+            let path = directory + "/volume.db"
+            try MetadataStore.create(at: path, uid: 0, gid: 0, now: time(1))
+            let store = try MetadataStore(opening: path)
+            var made = 0
+            var failure: FileSystemError?
+            while failure == nil, made < 100_000 {
+                do {
+                    try store.make("file number \(made)")
+                    made += 1
+                } catch let error as FileSystemError {
+                    failure = error
+                }
+            }
+            #expect(failure?.code == .noSpace)
+            #expect(code { try store.sync() } == .noSpace)
+            // What was made can still be seen and removed.
+            #expect(try store.lookup(name("file number \(made - 1)"), in: .root).kind == .regular)
+            try store.unlink(name("file number 0"), in: .root, now: time(3))
+            #expect(try store.names(by: 1000).count == made - 1)
+
+            try #require(
+                mount("tmpfs", directory, "tmpfs", UInt(MS_REMOUNT), "size=60m") == 0
+            )
+            try store.make("last")
+            try store.sync()
+            let before = try store.lines()
+            try store.close()
+            let again = try MetadataStore(opening: path)
+            #expect(try again.names(by: 1000).count == made)
+            let orphan = try again.orphans()
+            #expect(orphan.count == 1)
+            #expect(try again.lines() == before)
+            try again.close()
+        }
+    }
+
+    // MARK: Threads
+
+    @Test(arguments: [MetadataLimits(), MetadataLimits.tiny])
+    func threadsAtOnceLoseNothing(limits: MetadataLimits) throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path, limits: limits)
+            let shared = store
+            let threads = try (0..<4).map { number in
+                try Thread.spawn("test") {
+                    for index in 0..<200 {
+                        let text = "\(number)-\(index)"
+                        guard let ino = try? shared.make(text) else { continue }
+                        if index.isMultiple(of: 3) {
+                            _ = try? shared.unlink(name(text), in: .root, now: time(3))
+                            try? shared.reap(ino)
+                        }
+                        if index.isMultiple(of: 50) { try? shared.sync() }
+                        _ = try? shared.readDirectory(.root, after: 0, limit: 5)
+                        _ = try? shared.lookup(name("\((number + 1) % 4)-\(index)"), in: .root)
+                    }
+                }
+            }
+            for thread in threads { thread.join() }
+            let expected = (0..<4).flatMap { number in
+                (0..<200).filter { !$0.isMultiple(of: 3) }.map { "\(number)-\($0)" }
+            }
+            #expect(try store.names().sorted() == expected.sorted())
+            try store.close()
+            store = try MetadataStore(opening: path)
+            #expect(try store.names().sorted() == expected.sorted())
+            #expect(store.totals.inodes == UInt64(expected.count + 1))
+            try store.close()
+        }
+    }
+
+    /// The log is moved into the database while commits go on, and starts anew.
+    @Test func logStaysShort() throws {
+        try withNewStore { path in
+            var limits = MetadataLimits()
+            limits.logFrames = 50
+            limits.logFramesMax = 100
+            let store = try MetadataStore(opening: path, limits: limits)
+            for index in 0..<3000 {
+                try store.make("\(index)")
+                if index.isMultiple(of: 10) { try store.commit() }
+            }
+            let bytes = try Descriptor(opening: path + "-wal").size()
+            // Without checkpoints 300 commits leave some 1,500 pages.
+            #expect(bytes < 1000 * 4096)
+            try store.close()
+            #expect(try Descriptor(opening: path + "-wal").size() == 0)
+        }
+    }
+}
