@@ -31,6 +31,7 @@ struct BackgroundMount {
             throw ControlFailure(error)
         }
         try listen(process.reading, pid: process.pid, note: note)
+        // The first request that is not the process's own.
         var status = stat()
         guard stat(directory, &status) == 0 else {
             throw ControlFailure(

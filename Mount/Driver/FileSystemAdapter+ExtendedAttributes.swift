@@ -4,8 +4,8 @@ import Glibc
 import Volume
 
 extension FileSystemAdapter {
-    /// Where tools find the control socket of a mount; only on the root, and not listed, so that
-    /// no copy of a tree carries it along.
+    /// Where tools find the control socket of the mount that holds a file; not listed, so that no
+    /// copy of a tree carries it along.
     private static let controlName = Array("user.mefs.control".utf8)
     /// Access lists and the like, which are not enforced and so must not be stored.
     private static let systemPrefix = Array("system.".utf8)
@@ -13,7 +13,7 @@ extension FileSystemAdapter {
     package func getExtendedAttribute(
         _ request: consuming Request, _ name: [UInt8], of ino: InodeNumber, bytesMax: Int
     ) {
-        if ino == .root, name == Self.controlName {
+        if name == Self.controlName {
             return reply(request, value: controlPath, bytesMax: bytesMax)
         }
         guard !name.starts(with: Self.systemPrefix) else { return request.fail(EOPNOTSUPP) }

@@ -28,7 +28,7 @@ package final class FileSystemAdapter: Operations {
 
     let engine: VolumeEngine
     let logger: Logger
-    /// Answers `user.mefs.control` on the root directory.
+    /// Answers `user.mefs.control` on every file and directory.
     let controlPath: [UInt8]
     let writers = OpenWriters()
     let dataLane: BlockingPool

@@ -35,6 +35,26 @@ final class KernelMount: Sendable {
         if write(fd, text, text.count) < 0 { logger.debug("\(file) cannot be set") }
     }
 
+    /// Enters the mount in the table of `mount(8)` (`/run/mount/utab`), if we are the superuser.
+    ///
+    /// `umount(8)` takes a mount without an entry for one of type "fuse", and so does not find
+    /// our helper.
+    func enterUserTable() {
+        guard geteuid() == 0, let source = (try? MountTable.current())?.top(at: path)?.source
+        else { return }
+        let table = (try? WholeFile.read("/run/mount/utab")) ?? []
+        let entry = "SRC=\(source) TARGET=\(path) "
+        // An entry that was left behind by an unmount that went past umount(8) serves again.
+        guard !String(decoding: table, as: UTF8.self).contains(entry) else { return }
+        // -i -f: no helper, no system call, only the table.
+        let words = [
+            "--no-canonicalize", "-i", "-f", "-t", "fuse.mefs", "-o", "rw,uhelper=fuse.mefs",
+            source, path,
+        ]
+        let end = try? ChildProcess("/bin/mount", words, output: .null).wait()
+        if end != .exited(0) { logger.debug("mount(8) does not know of \(path)") }
+    }
+
     /// Whether what is mounted at the path now is ours.
     var isThere: Bool {
         guard let device, let table = try? MountTable.current() else { return false }

@@ -33,6 +33,8 @@ package struct MountOptions: Hashable, Sendable {
     package var allowsNonEmpty = false
     package var isForeground = false
     package var isVerbose = false
+    /// Leave `mount(8)`'s own table alone (-n).
+    package var skipsUserTable = false
     /// Generic options that the kernel's mount takes as they are.
     package var kernelOptions: [String] = []
 
@@ -65,6 +67,7 @@ extension MountOptions {
         }
         isForeground = words.flags.contains("f")
         isVerbose = words.flags.contains("v")
+        skipsUserTable = words.flags.contains("n")
         for option in words.options { try apply(option) }
         if words.flags.contains("r") { isReadOnly = true }
         if words.flags.contains("w") { isReadOnly = false }

@@ -18,6 +18,8 @@ final class MountProcess: Sendable {
         var phase = VolumeStatus.State.mounted
         /// Threads that serve the kernel.
         var serving = 0
+        /// The kernel has agreed on the protocol.
+        var isStarted = false
         /// The mount was taken away, and what still serves is not waited for.
         var isAbandoned = false
         /// Whether what is dirty was placed, or given up, before the unmount.
@@ -40,18 +42,18 @@ final class MountProcess: Sendable {
 
     /// Mounts; nothing is answered before `run`.
     private init(
-        _ options: MountOptions, mountPoint: MountPoint, opening: VolumeOpening, logger: Logger,
-        started: @escaping @Sendable () -> Void
+        _ options: MountOptions, mountPoint: MountPoint, opening: VolumeOpening, logger: Logger
     ) throws(ControlFailure) {
         self.options = options
         self.mountPoint = mountPoint
         self.opening = opening
         self.logger = logger
-        state = Condition(State())
+        let state = Condition(State())
+        self.state = state
         do throws(DiskError) {
             adapter = try FileSystemAdapter(
                 opening.engine, controlPath: opening.directory.controlSocketPath, logger: logger,
-                onStart: started)
+                onStart: { state.update { $0.isStarted = true } })
         } catch {
             throw ControlFailure(error)
         }
@@ -92,16 +94,14 @@ final class MountProcess: Sendable {
         let control: ControlServer
         do throws(ControlFailure) {
             process = try MountProcess(
-                options, mountPoint: mountPoint, opening: opening, logger: logger,
-                started: readiness.ready)
+                options, mountPoint: mountPoint, opening: opening, logger: logger)
             control = try process.startControl()
         } catch {
             logger.error("\(error.message)")
             opening.close(logger: logger)
             throw error
         }
-        logger.info("mounted volume \(directory.name) at \(mountPoint.path)")
-        try process.serve(signals)
+        try process.serve(signals, mounted: readiness.ready)
         process.drain()
         opening.close(logger: logger)
         control.stop()
@@ -121,24 +121,23 @@ final class MountProcess: Sendable {
     // MARK: Serving
 
     /// Serves the kernel until the mount is gone.
-    private func serve(_ signals: SignalWaiter) throws(ControlFailure) {
+    ///
+    /// - Parameter mounted: Called once the mount answers.
+    private func serve(
+        _ signals: SignalWaiter, mounted: () -> Void
+    ) throws(ControlFailure) {
         do throws(DiskError) {
-            for index in 0..<session.options.threadCount {
-                state.update { $0.serving += 1 }
-                try Thread.spawn("fuse-\(index)") { [self] in
-                    let code = session.serve()
-                    if code != 0 {
-                        logger.notice("the kernel ended the connection: error \(code)")
-                    }
-                    state.update { $0.serving -= 1 }
-                }
-            }
-            try Thread.spawn("signals") { [self] in obey(signals) }
+            try startThreads(signals)
         } catch {
             session.unmount()
             throw ControlFailure(error)
         }
-        kernelMount.widenReadAhead()
+        if state.wait(until: { $0.isStarted ? true : $0.serving == 0 ? false : nil }) {
+            kernelMount.widenReadAhead()
+            if !options.skipsUserTable { kernelMount.enterUserTable() }
+            logger.info("mounted volume \(opening.directory.name) at \(mountPoint.path)")
+            mounted()
+        }
         _ = state.wait { $0.serving == 0 || $0.isAbandoned ? true : nil }
         let isOver = state.update { state in
             state.phase = .draining
@@ -147,6 +146,18 @@ final class MountProcess: Sendable {
         if isOver { adapter.close() }
         session.unmount()
         logger.info("unmounted \(mountPoint.path)")
+    }
+
+    private func startThreads(_ signals: SignalWaiter) throws(DiskError) {
+        for index in 0..<session.options.threadCount {
+            state.update { $0.serving += 1 }
+            try Thread.spawn("fuse-\(index)") { [self] in
+                let code = session.serve()
+                if code != 0 { logger.notice("the kernel ended the connection: error \(code)") }
+                state.update { $0.serving -= 1 }
+            }
+        }
+        try Thread.spawn("signals") { [self] in obey(signals) }
     }
 
     /// The first signal unmounts, the second gives draining up.

@@ -1,7 +1,7 @@
 package import Control
+import CLinux
 import Disk
 import Glibc
-import Synchronization
 
 /// The command line of `umount.mefs`.
 package struct UnmountOptions: Hashable, Sendable {
@@ -64,10 +64,10 @@ struct UnmountProgram {
     func run() throws(ControlFailure) {
         // Without waiting for anybody, if so told.
         let waits = !options.isLazy && !options.isForced
-        let socket = waits ? try? MountLocator.controlSocket(of: path) : nil
-        let remaining = socket.map { place($0) } ?? 0
+        let process = waits ? MountProcessHandle(of: path) : nil
+        let remaining = process.map { place($0.socket) } ?? 0
         try unmount()
-        if let socket { waitForEnd(of: socket) }
+        if let process { waitForEnd(of: process) }
         guard remaining > 0 else { return }
         let text =
             "\(source): \(Self.bytes(remaining)) are only on this machine;"
@@ -160,14 +160,44 @@ struct UnmountProgram {
         throw ControlFailure(.failed, "fusermount3 could not unmount \(path)")
     }
 
-    /// Waits until the mount process has closed the volume, so that what comes next, a shutdown
-    /// or another mount, finds it at rest.
-    private func waitForEnd(of socket: String) {
-        guard let client = try? ControlClient(path: socket) else { return }
+    /// Waits until the mount process has gone, so that what comes next, a shutdown or another
+    /// mount, finds the volume at rest.
+    private func waitForEnd(of process: MountProcessHandle) {
         // What could not be placed in time is not tried for longer.
-        _ = try? client.stop(drainSeconds: 0)
-        if !client.waitForEnd(Self.endTimeout) {
+        _ = try? ControlClient(path: process.socket).stop(drainSeconds: 0)
+        if !process.waitForEnd(Self.endTimeout) {
             Terminal.error("umount.mefs: the mount process of \(source) still runs")
+        }
+    }
+}
+
+/// The mount process of a mount, got hold of before the mount goes.
+private struct MountProcessHandle {
+    /// Path of its control socket.
+    let socket: String
+    /// Polls as readable once the process has ended (`man 2 pidfd_open`).
+    private let descriptor: Descriptor
+
+    /// Fails if the process does not answer.
+    init?(of mountPoint: String) {
+        guard let socket = try? MountLocator.controlSocket(of: mountPoint),
+            let pid = try? ControlClient(path: socket).status().pid
+        else { return nil }
+        let fd = clinux_open_process(pid)
+        guard fd >= 0 else { return nil }
+        self.socket = socket
+        descriptor = Descriptor(adopting: fd, path: "process \(pid)")
+    }
+
+    /// Whether the process ended within `timeout`.
+    func waitForEnd(_ timeout: Duration) -> Bool {
+        let deadline = Clock.monotonic() + timeout
+        while true {
+            let rest = max(deadline - Clock.monotonic(), .zero)
+            var watch = pollfd(fd: descriptor.fd, events: Int16(POLLIN), revents: 0)
+            let count = poll(&watch, 1, Int32(min(rest / .milliseconds(1), 60_000)))
+            if count > 0 { return true }
+            if rest == .zero { return false }
         }
     }
 }
