@@ -110,16 +110,14 @@ final class StripeBuilder {
                 rebasing: memory[index * shardBytes..<(index + 1) * shardBytes])
         }
         coder.encode(views)
-        var result: [(bytes: UnsafeRawBufferPointer, root: Digest)] = []
-        for (view, id) in zip(views, ids) {
-            do {
-                try ShardMask.apply(to: view, key: key.maskKey(for: id), offset: 0)
-            } catch {
-                throw FileSystemError(.inputOutput, "cannot mask: \(error)")
+        let repairKey = key.repairKey
+        do {
+            return try zip(views, ids).map { view, id in
+                let root = try ShardMask.applyAndHash(to: view, key: repairKey.maskKey(for: id))
+                return (UnsafeRawBufferPointer(view), root)
             }
-            let bytes = UnsafeRawBufferPointer(view)
-            result.append((bytes, MerkleTree.root(of: bytes)))
+        } catch {
+            throw FileSystemError(.inputOutput, "cannot mask: \(error)")
         }
-        return result
     }
 }

@@ -308,25 +308,31 @@ final class Uploader: Sendable {
     }
 
     /// The file's key, made at its first upload; `nil` if the file is gone.
+    ///
+    /// Under the content's lock from the look to the keeping: two threads that upload parts of
+    /// one new file must not each make a key.
     private func fileKey(of content: FileContent) throws(FileSystemError) -> FileKey? {
         if let key = content.state.read({ $0.fileKey }) { return key }
-        do {
-            if let wrapped = try metadata.fileKey(of: content.ino) {
-                let key = try configuration.key.unwrap(wrapped, for: content.ino)
-                content.state.write { $0.fileKey = key }
+        return try content.state.write { state throws(FileSystemError) in
+            if let key = state.fileKey { return key }
+            do {
+                let key: FileKey
+                if let wrapped = try metadata.fileKey(of: content.ino) {
+                    key = try configuration.key.unwrap(wrapped, for: content.ino)
+                } else {
+                    key = FileKey.random()
+                    try metadata.setFileKey(
+                        try configuration.key.wrap(key, for: content.ino), of: content.ino)
+                }
+                state.fileKey = key
                 return key
+            } catch let error as FileSystemError {
+                if error.code == .notFound { return nil }
+                throw error
+            } catch {
+                throw FileSystemError(
+                    .corrupt, "the key of inode \(content.ino.rawValue) cannot be used: \(error)")
             }
-            let key = FileKey.random()
-            try metadata.setFileKey(
-                try configuration.key.wrap(key, for: content.ino), of: content.ino)
-            content.state.write { $0.fileKey = key }
-            return key
-        } catch let error as FileSystemError {
-            if error.code == .notFound { return nil }
-            throw error
-        } catch {
-            throw FileSystemError(
-                .corrupt, "the key of inode \(content.ino.rawValue) cannot be used: \(error)")
         }
     }
 

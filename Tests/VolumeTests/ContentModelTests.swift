@@ -57,7 +57,7 @@ struct ContentModelTests {
         case .punch:
             let range = UInt64(at)..<UInt64(at + count)
             try engine.punchHole(ino, range: range, wait: .allowed)
-            model.zero(at..<min(model.count, at + count))
+            model.zero(at..<max(at, min(model.count, at + count)))
         case .zero:
             let range = UInt64(at)..<UInt64(at + count)
             try engine.zeroRange(ino, range: range, keepSize: false, wait: .allowed)

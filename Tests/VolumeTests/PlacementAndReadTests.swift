@@ -42,6 +42,26 @@ struct PlacementAndReadTests {
         }
     }
 
+    @Test func fullStripesSurviveTwoLostProviders() throws {
+        try VolumeFixture.with { fixture in
+            var random = SeededGenerator(seed: 22)
+            let bytes = random.bytes(40_000_000)
+            try fixture.open { engine in
+                let ino = try engine.makeFile("a")
+                try engine.write(bytes, at: 0, to: ino)
+                try engine.place()
+                for id in fixture.network.ids.prefix(2) {
+                    fixture.network.change(id) { $0.isUp = false }
+                }
+                _ = try engine.dropCache()
+                for start in stride(from: 0, to: bytes.count, by: 1 << 20) {
+                    let range = start..<min(bytes.count, start + 1 << 20)
+                    #expect(try engine.read(ino, range) == Array(bytes[range]))
+                }
+            }
+        }
+    }
+
     @Test func threeLostProvidersGiveAnErrorAndNeverWrongBytes() throws {
         try VolumeFixture.with { fixture in
             try fixture.open { engine in
@@ -54,7 +74,7 @@ struct PlacementAndReadTests {
                 for id in fixture.network.ids.prefix(3) {
                     fixture.network.change(id) { $0.isUp = false }
                 }
-                #expect(throws: FileSystemError.self) { try engine.read(ino, 0..<bytes.count) }
+                #expect(throws: FileSystemError.self) { _ = try engine.read(ino, 0..<bytes.count) }
                 for id in fixture.network.ids { fixture.network.change(id) { $0.isUp = true } }
                 #expect(try engine.read(ino, 0..<bytes.count) == bytes)
             }
@@ -132,8 +152,9 @@ struct PlacementAndReadTests {
                 #expect(try engine.shutdown(drainSeconds: 1) > 0)
             }
             try fixture.open { engine in
-                #expect(try engine.state(of: engine.find("a")) == "local")
-                #expect(try engine.read(engine.find("a"), 0..<10) == Array("hello".utf8))
+                let ino = try engine.find("a")
+                #expect(try engine.state(of: ino) == "local")
+                #expect(try engine.read(ino, 0..<10) == Array("hello".utf8))
             }
         }
     }
@@ -172,7 +193,8 @@ struct PlacementAndReadTests {
                     return fixture.network.storedBytes < 3 << 20
                 }
                 _ = try engine.dropCache()
-                #expect(try engine.read(engine.find("f5"), 0..<1 << 20) == kept)
+                let ino = try engine.find("f5")
+                #expect(try engine.read(ino, 0..<1 << 20) == kept)
             }
         }
     }
