@@ -68,7 +68,7 @@ let package = Package(
         module("Erasure", needs: ["Primitives", "CISAL"]),
         .target(name: "CSealing", dependencies: ["COpenSSL"]),
         module(
-            "Sealing", needs: ["Primitives", "Wire", "CSealing", "CZstd", "CXXHash"],
+            "Sealing", needs: ["Primitives", "CSealing", "CZstd", "CXXHash"],
             exclude: ["english.LICENSE.txt"], resources: [.embedInCode("english.txt")]),
         module("Placement", needs: ["Primitives", "Sealing"]),
 
@@ -92,11 +92,7 @@ let package = Package(
                 "Primitives", "Wire", "Sealing", "Disk", "SQLite", "Transport", "Network", log,
             ]),
         module("Control", needs: ["Primitives", "Disk", "CLinux"]),
-        module(
-            "Home",
-            needs: [
-                "Primitives", "Sealing", "Disk", "Network", "Transport", "Volume", log,
-            ]),
+        module("Home", needs: ["Primitives", "Sealing", "Disk", "Network", "Transport", log]),
 
         // The kernel's side.
         .target(name: "CFuseShim", dependencies: ["CFuse"], cSettings: [.define("_GNU_SOURCE")]),
@@ -120,17 +116,21 @@ let package = Package(
             path: "Sources/CLI", swiftSettings: strict),
 
         tests("Primitives"),
-        tests("Wire"),
-        tests("Erasure"),
-        tests("Sealing"),
-        tests("Placement"),
+        tests("Wire", needs: ["Primitives"]),
+        tests("Erasure", needs: ["Primitives"]),
+        tests("Sealing", needs: ["Primitives"]),
+        tests("Placement", needs: ["Primitives"]),
         tests("Disk"),
-        tests("Metadata"),
-        tests("Cache"),
-        tests("Transport"),
-        tests("Node", needs: ["Network"]),
-        tests("Volume", needs: ["Node", "Network"]),
-        .testTarget(name: "MountTests", dependencies: ["Control"], swiftSettings: strict),
+        tests("Metadata", needs: ["Primitives", "Disk", "SQLite"]),
+        tests("Cache", needs: ["Primitives", "Disk"]),
+        tests("Control", needs: ["Primitives", "Disk"]),
+        tests("Transport", needs: ["Primitives", "Wire", "Sealing", "Disk", log]),
+        tests(
+            "Node",
+            needs: ["Primitives", "Wire", "Sealing", "Disk", "Transport", "Network", log]),
+        tests("Home", needs: ["Primitives", "Sealing", "Disk", "Transport", "Network", log]),
+        tests("Volume", needs: ["Primitives", "Sealing", "Disk", "Transport", "Network", log]),
+        tests("Mount", needs: ["Primitives", "Disk", "Control"]),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )
