@@ -36,6 +36,7 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
     .product(name: "NIOPosix", package: "swift-nio"),
     .product(name: "NIOTLS", package: "swift-nio"),
+    .product(name: "NIOTLS", package: "swift-nio"),
     .product(name: "NIOSSL", package: "swift-nio-ssl"),
 ]
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -83,8 +84,8 @@ let package = Package(
         module(
             "Volume",
             needs: [
-                "Primitives", "Wire", "Erasure", "Sealing", "Placement", "Disk", "Metadata",
-                "Cache", "Transport", "Network", log,
+                "Primitives", "Erasure", "Sealing", "Placement", "Disk", "Metadata", "Cache",
+                "Transport", "Network", log,
             ]),
         module(
             "Node",
@@ -100,7 +101,8 @@ let package = Package(
         module(
             "Mount",
             needs: [
-                "Primitives", "Disk", "FUSE", "Volume", "Control", "Home", "CLinux", log,
+                "Primitives", "CLinux", "Disk", "FUSE", "Sealing", "Metadata", "Transport",
+                "Network", "Volume", "Control", "Home", log,
             ],
             path: "Mount/Driver"),
 
@@ -110,8 +112,8 @@ let package = Package(
         .executableTarget(
             name: "mefs",
             dependencies: [
-                "Primitives", "Wire", "Sealing", "Disk", "Network", "Transport", "Node", "Volume",
-                "Control", "Home", log, arguments,
+                "Primitives", "Sealing", "Disk", "Network", "Transport", "Node", "Control", "Home",
+                log, arguments,
             ],
             path: "Sources/CLI", swiftSettings: strict),
 
