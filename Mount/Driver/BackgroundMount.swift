@@ -35,7 +35,8 @@ struct BackgroundMount {
         var status = stat()
         guard stat(directory, &status) == 0 else {
             throw ControlFailure(
-                .failed, "mounted, but \(directory) does not answer: \(DiskError.reason(of: errno))")
+                .failed,
+                "mounted, but \(directory) does not answer: \(DiskError.reason(of: errno))")
         }
     }
 

@@ -65,9 +65,9 @@ struct UnmountProgram {
         // Without waiting for anybody, if so told.
         let waits = !options.isLazy && !options.isForced
         let process = waits ? MountProcessHandle(of: path) : nil
-        let remaining = process.map { place($0.socket) } ?? 0
+        if let process, options.drainSeconds > 0 { place(process.socket) }
         try unmount()
-        if let process { waitForEnd(of: process) }
+        let remaining = process.map { end($0) } ?? 0
         guard remaining > 0 else { return }
         let text =
             "\(source): \(Self.bytes(remaining)) are only on this machine;"
@@ -78,34 +78,20 @@ struct UnmountProgram {
 
     // MARK: Placing
 
-    /// What another thread finds out.
-    private struct Placing {
-        var remaining: UInt64 = 0
-        var isOver = false
-    }
-
-    /// Asks the mount process to place what is dirty.
-    ///
-    /// - Returns: the bytes that remain.
-    private func place(_ socket: String) -> UInt64 {
-        let placing = Condition(Placing())
+    /// Has the mount process place what is dirty, for as long as the options allow.
+    private func place(_ socket: String) {
+        let isOver = Condition(false)
         let showsProgress = Terminal.isInteractive
         // The client blocks for as long as it takes; we do not.
         let thread = try? Thread.spawn("sync") {
             try? ControlClient(path: socket).sync { progress in
-                placing.update { $0.remaining = progress.remainingBytes }
                 if showsProgress { Self.show(progress) }
             }
-            let left = try? ControlClient(path: socket).status().dirtyBytes
-            placing.update { state in
-                state.remaining = left ?? state.remaining
-                state.isOver = true
-            }
+            isOver.update { $0 = true }
         }
-        guard thread != nil else { return 0 }
-        _ = placing.wait(for: .seconds(options.drainSeconds)) { $0.isOver ? true : nil }
+        guard thread != nil else { return }
+        _ = isOver.wait(for: .seconds(options.drainSeconds)) { $0 ? true : nil }
         if showsProgress { Terminal.raw("\r\u{1b}[K") }
-        return placing.withLock { $0.remaining }
     }
 
     private static func show(_ progress: SyncProgress) {
@@ -162,12 +148,16 @@ struct UnmountProgram {
 
     /// Waits until the mount process has gone, so that what comes next, a shutdown or another
     /// mount, finds the volume at rest.
-    private func waitForEnd(of process: MountProcessHandle) {
-        // What could not be placed in time is not tried for longer.
-        _ = try? ControlClient(path: process.socket).stop(drainSeconds: 0)
+    ///
+    /// - Returns: the bytes that remain on this machine only.
+    private func end(_ process: MountProcessHandle) -> UInt64 {
+        // What could not be placed in time is not tried for longer. A process that has ended
+        // already had nothing left to do.
+        let remaining = try? ControlClient(path: process.socket).stop(drainSeconds: 0)
         if !process.waitForEnd(Self.endTimeout) {
             Terminal.error("umount.mefs: the mount process of \(source) still runs")
         }
+        return remaining ?? 0
     }
 }
 

@@ -1,0 +1,73 @@
+import Control
+import Mount
+import Testing
+
+struct MountOptionsTests {
+    @Test func aLoneDirectoryIsTheEmbeddedVolume() throws {
+        let options = try MountOptions(parsing: ["/mnt"])
+        #expect(options == MountOptions(source: .embedded, directory: "/mnt"))
+        #expect(options.drainSeconds == 60)
+    }
+
+    @Test func mountPassesItsArgumentsInItsOwnOrder() throws {
+        let options = try MountOptions(parsing: [
+            "home", "/mnt", "-s", "-n", "-v", "-o", "ro,noatime,_netdev,x-a.b=c", "-t", "mefs",
+        ])
+        #expect(options.source == .volume("home"))
+        #expect(options.directory == "/mnt")
+        #expect(options.isReadOnly && options.isVerbose && options.skipsUserTable)
+        #expect(options.kernelOptions == ["noatime"])
+    }
+
+    @Test func theNameInTheTableOfMountsIsTaken() throws {
+        #expect(try MountOptions(parsing: ["mefs:home", "/mnt"]).source == .volume("home"))
+    }
+
+    @Test func optionsAreRead() throws {
+        let options = try MountOptions(parsing: [
+            "-rfo", "cache-size=2G,dirty-max=512M", "v", "/mnt", "-o",
+            "dirty-age=1.5,drain=0,sync=local,phrase-file=/p,noallow_other,threads=4,nonempty",
+        ])
+        #expect(options.isReadOnly && options.isForeground && options.allowsNonEmpty)
+        #expect(options.cacheBytesMax == 2 << 30)
+        #expect(options.dirtyBytesMax == 512 << 20)
+        #expect(options.dirtyAgeSeconds == 1.5)
+        #expect(options.drainSeconds == 0)
+        #expect(options.phraseFile == "/p")
+        #expect(options.allowsOthers == false)
+        #expect(options.threadCount == 4)
+    }
+
+    @Test func readWriteUndoesReadOnly() throws {
+        #expect(try !MountOptions(parsing: ["v", "/m", "-o", "ro", "-w"]).isReadOnly)
+        #expect(try !MountOptions(parsing: ["v", "/m", "-o", "ro,rw"]).isReadOnly)
+    }
+
+    @Test(arguments: [
+        ["v", "/m", "-o", "bogus"], ["v", "/m", "-o", "cache-size=big"],
+        ["v", "/m", "-o", "cache-size=0"], ["v", "/m", "-o", "cache-size=99999999999T"],
+        ["v", "/m", "-o", "drain=-1"], ["v", "/m", "-o", "drain=soon"],
+        ["v", "/m", "-o", "sync=placed"], ["v", "/m", "-o"], ["-x", "/m"], [], ["a", "b", "c"],
+        ["v", "/m", "-o", "threads=0"],
+    ])
+    func nonsenseIsRefused(arguments: [String]) {
+        let error = #expect(throws: ControlFailure.self) { try MountOptions(parsing: arguments) }
+        #expect(error?.code == .usage)
+    }
+
+    @Test func theFailureNamesTheOption() {
+        let error = #expect(throws: ControlFailure.self) {
+            try MountOptions(parsing: ["v", "/m", "-o", "ro,bogus=1"])
+        }
+        #expect(error?.message.contains("'bogus'") == true)
+    }
+
+    @Test func unmountTakesTheFlagsOfUmount() throws {
+        let options = try UnmountOptions(parsing: ["/mnt", "-l", "-n", "-v", "-t", "fuse.mefs"])
+        #expect(options.isLazy && options.isVerbose && !options.isForced)
+        #expect(!options.requiresDrain)
+        #expect(try UnmountOptions(parsing: ["-f", "/mnt"]).isForced)
+        let drained = try UnmountOptions(parsing: ["/mnt", "-o", "drain=5"])
+        #expect(drained.requiresDrain && drained.drainSeconds == 5)
+    }
+}
