@@ -8,9 +8,12 @@ package enum FirstContact {
     /// The most time for all of it.
     private static let timeout = Duration.seconds(10)
 
-    /// Key and role of the node at `address`. Blocks.
+    /// Key and role of the node at `address`.
+    ///
+    /// Blocks.
     package static func describe(
-        _ address: NodeAddress, as identity: SigningKey
+        _ address: NodeAddress,
+        as identity: SigningKey
     ) throws(NetworkError) -> (key: PublicKey, description: NodeDescription) {
         try withConnection(to: address, as: identity) { (connection) throws(NetworkError) in
             let body = try ask(connection, .describe, [])
@@ -18,12 +21,14 @@ package enum FirstContact {
         }
     }
 
-    /// A network file signed by the keeper at `address`; its first keeper's key is the key that
-    /// the connection proved, for the user to compare. Blocks.
+    /// A network file signed by the keeper at `address`; its first keeper's key is the key that the
+    /// connection proved, for the user to compare.
     ///
-    /// - Parameter name: Name for the network; empty = the keeper's choice.
+    /// Blocks. An empty `name` leaves the network's name to the keeper.
     package static func exportNetwork(
-        named name: String = "", code: ErasureCode, from address: NodeAddress,
+        named name: String = "",
+        code: ErasureCode,
+        from address: NodeAddress,
         as identity: SigningKey
     ) throws(NetworkError) -> NetworkFile {
         try withConnection(to: address, as: identity) { (connection) throws(NetworkError) in
@@ -43,7 +48,8 @@ package enum FirstContact {
     }
 
     private static func withConnection<T>(
-        to address: NodeAddress, as identity: SigningKey,
+        to address: NodeAddress,
+        as identity: SigningKey,
         _ body: (Connection) throws(NetworkError) -> T
     ) throws(NetworkError) -> T {
         let loops = EventLoops()
@@ -55,7 +61,9 @@ package enum FirstContact {
     }
 
     private static func ask(
-        _ connection: Connection, _ operation: Operation, _ body: [UInt8]
+        _ connection: Connection,
+        _ operation: Operation,
+        _ body: [UInt8]
     ) throws(NetworkError) -> [UInt8] {
         try connection.request(operation.rawValue, head: body, timeout: KeeperClient.timeout)
             .wait(for: timeout)

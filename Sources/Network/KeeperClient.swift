@@ -27,7 +27,9 @@ package final class KeeperClient: Sendable {
     }
 
     /// Registers a volume, or replaces our own registration of it, with every keeper: keepers do
-    /// not tell each other. Done when all have answered and one has taken it.
+    /// not tell each other.
+    ///
+    /// Done when all have answered and one has taken it.
     package func register(_ volume: VolumeRegistration) -> Pending<Void> {
         everyone(.registerVolume, volume.encoded).map { _ in }
     }
@@ -76,7 +78,11 @@ package final class KeeperClient: Sendable {
     }
 
     private func ask(
-        _ operation: Operation, _ body: [UInt8], first: Int, tried: Int, _ result: Pending<[UInt8]>
+        _ operation: Operation,
+        _ body: [UInt8],
+        first: Int,
+        tried: Int,
+        _ result: Pending<[UInt8]>
     ) {
         let index = (first + tried) % keepers.count
         request(operation, body, to: keepers[index]).whenDone { outcome in
@@ -119,11 +125,17 @@ package final class KeeperClient: Sendable {
     }
 
     private func request(
-        _ operation: Operation, _ body: [UInt8], to keeper: KeeperEndpoint
+        _ operation: Operation,
+        _ body: [UInt8],
+        to keeper: KeeperEndpoint
     ) -> Pending<[UInt8]> {
         pool.request(
-            operation.rawValue, to: keeper.publicKey.nodeID, at: keeper.address, head: body,
-            timeout: Self.timeout)
+            operation.rawValue,
+            to: keeper.publicKey.nodeID,
+            at: keeper.address,
+            head: body,
+            timeout: Self.timeout
+        )
     }
 
     static func decode<M: Message>(_ type: M.Type, _ body: [UInt8]) throws(NetworkError) -> M {

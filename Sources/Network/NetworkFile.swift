@@ -22,8 +22,9 @@ package struct NetworkFileError: Error, Hashable, Sendable, CustomStringConverti
     init(_ description: String) { self.description = description }
 }
 
-/// What joins a machine to a network: whom to dial first, with their keys. JSON, for people to
-/// copy; signed by its first keeper (`docs/wire.md`).
+/// What joins a machine to a network: whom to dial first, with their keys.
+///
+/// JSON, for people to copy; signed by its first keeper (`docs/wire.md`).
 package struct NetworkFile: Hashable, Sendable {
     package static let format = 1
     /// The longest network name, in bytes.
@@ -62,7 +63,10 @@ package struct NetworkFile: Hashable, Sendable {
     ///
     /// - Throws: if the name or the keepers break the limits, or `key` is not the first keeper's.
     package static func signed(
-        name: String, code: ErasureCode, keepers: [KeeperEndpoint], by key: SigningKey
+        name: String,
+        code: ErasureCode,
+        keepers: [KeeperEndpoint],
+        by key: SigningKey
     ) throws(NetworkFileError) -> NetworkFile {
         guard keepers.first?.publicKey == key.publicKey else {
             throw NetworkFileError("a network file is signed by its first keeper")
@@ -77,22 +81,29 @@ package struct NetworkFile: Hashable, Sendable {
     }
 
     private init(
-        name: String, code: ErasureCode, keepers: [KeeperEndpoint], signature: [UInt8]
+        name: String,
+        code: ErasureCode,
+        keepers: [KeeperEndpoint],
+        signature: [UInt8]
     ) throws(NetworkFileError) {
         guard !name.isEmpty, name.utf8.count <= Self.nameBytesMax, name.isLabel else {
             throw NetworkFileError(
-                "a network's name has 1 to \(Self.nameBytesMax) bytes, no control characters")
+                "a network's name has 1 to \(Self.nameBytesMax) bytes, no control characters"
+            )
         }
         guard let first = keepers.first, keepers.count <= Self.keepersMax else {
             throw NetworkFileError("a network file names 1 to \(Self.keepersMax) keepers")
         }
         guard
             first.publicKey.isValid(
-                signature: signature, of: Self.signedBytes(name, code, keepers))
+                signature: signature,
+                of: Self.signedBytes(name, code, keepers)
+            )
         else {
             throw NetworkFileError(
                 "the network file's signature does not match: it was changed after it was signed;"
-                    + " export it again at its keeper")
+                    + " export it again at its keeper"
+            )
         }
         self.name = name
         self.code = code
@@ -109,18 +120,21 @@ package struct NetworkFile: Hashable, Sendable {
         guard let format = try? JSONDecoder().decode(FormatOnly.self, from: data).format else {
             throw NetworkFileError(
                 "not a network file: no JSON object with a \"format\" (make one with"
-                    + " 'mefs network export')")
+                    + " 'mefs network export')"
+            )
         }
         guard format == Self.format else {
             throw NetworkFileError(
-                "network file of format \(format); this program knows format \(Self.format)")
+                "network file of format \(format); this program knows format \(Self.format)"
+            )
         }
         let text: Text
         do {
             text = try JSONDecoder().decode(Text.self, from: data)
         } catch {
             throw NetworkFileError(
-                "network file with a missing or misformed field: name, code, keepers, signature")
+                "network file with a missing or misformed field: name, code, keepers, signature"
+            )
         }
         guard let code = ErasureCode(text.code) else {
             throw NetworkFileError("network file: the code \"\(text.code)\" is not like 4+2")
@@ -138,11 +152,13 @@ package struct NetworkFile: Hashable, Sendable {
     private static func endpoint(_ text: Text.Keeper) throws(NetworkFileError) -> KeeperEndpoint {
         guard let address = NodeAddress(text.address), address.port > 0 else {
             throw NetworkFileError(
-                "network file: the keeper address \"\(text.address)\" is not HOST:PORT")
+                "network file: the keeper address \"\(text.address)\" is not HOST:PORT"
+            )
         }
         guard let bytes = Hex.decode(text.publicKey), let key = PublicKey(bytes: bytes) else {
             throw NetworkFileError(
-                "network file: the key of keeper \(address) is not 64 hexadecimal digits")
+                "network file: the key of keeper \(address) is not 64 hexadecimal digits"
+            )
         }
         return KeeperEndpoint(address: address, publicKey: key)
     }
@@ -150,12 +166,17 @@ package struct NetworkFile: Hashable, Sendable {
     /// The file's bytes: the same for the same content.
     package func encoded() -> [UInt8] {
         let text = Text(
-            format: Self.format, name: name, code: code.description,
+            format: Self.format,
+            name: name,
+            code: code.description,
             keepers: keepers.map {
                 Text.Keeper(
-                    address: $0.address.description, publicKey: Hex.encode($0.publicKey.bytes))
+                    address: $0.address.description,
+                    publicKey: Hex.encode($0.publicKey.bytes)
+                )
             },
-            signature: Hex.encode(signature))
+            signature: Hex.encode(signature)
+        )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(text) else {
@@ -166,7 +187,9 @@ package struct NetworkFile: Hashable, Sendable {
 
     /// What the signature covers: the fields, not their JSON, which tools may reformat.
     private static func signedBytes(
-        _ name: String, _ code: ErasureCode, _ keepers: [KeeperEndpoint]
+        _ name: String,
+        _ code: ErasureCode,
+        _ keepers: [KeeperEndpoint]
     ) -> [UInt8] {
         var writer = ByteWriter()
         writer.raw(signedPrefix)

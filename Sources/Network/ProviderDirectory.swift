@@ -36,7 +36,7 @@ final class ProviderDirectory: Sendable {
     /// Held while the file is written, by a thread of the caller's.
     private let fileLock = Mutex(())
 
-    /// - Parameter path: File that keeps the directory between runs, or `nil` for none.
+    /// Reads the file at `path` that keeps the directory between runs; `nil` for none.
     init(client: KeeperClient, path: String?, logger: Logger) {
         self.client = client
         self.path = path
@@ -44,7 +44,9 @@ final class ProviderDirectory: Sendable {
         load()
     }
 
-    /// All providers known. May block, see `StorageNetwork.providers`.
+    /// All providers known.
+    ///
+    /// May block, see `StorageNetwork.providers`.
     func providers() throws(NetworkError) -> [ProviderRecord] {
         let age = state.withLock { $0.refreshedAt.map { Clock.monotonic() - $0 } }
         if let age {

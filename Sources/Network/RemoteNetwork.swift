@@ -21,12 +21,13 @@ package final class RemoteNetwork: StorageNetwork {
 
     /// Connects to nobody yet.
     ///
-    /// - Parameters:
-    ///   - identity: The owner's key; providers give shards back to it alone.
-    ///   - directoryCache: File that keeps the list of providers, so that reads go on without a
-    ///     keeper after a restart; `nil` for none.
+    /// Providers give shards back to the key `identity` alone. The file `directoryCache` keeps the
+    /// list of providers, so that reads go on without a keeper after a restart; `nil` for none.
     package init(
-        file: NetworkFile, identity: SigningKey, logger: Logger, directoryCache: String? = nil,
+        file: NetworkFile,
+        identity: SigningKey,
+        logger: Logger,
+        directoryCache: String? = nil,
         eventLoopThreads: Int = 1
     ) throws(NetworkError) {
         self.file = file
@@ -36,7 +37,9 @@ package final class RemoteNetwork: StorageNetwork {
         directory = ProviderDirectory(client: keepers, path: directoryCache, logger: logger)
     }
 
-    /// Ends all connections and threads; requests under way fail with `closed`. Blocks; only once.
+    /// Ends all connections and threads; requests under way fail with `closed`.
+    ///
+    /// Blocks; only once.
     package func close() {
         pool.stop()
         loops.stop()
@@ -53,41 +56,58 @@ package final class RemoteNetwork: StorageNetwork {
     }
 
     package func put(
-        _ shard: ShardID, to provider: NodeID, bytes: UnsafeRawBufferPointer, root: Digest
+        _ shard: ShardID,
+        to provider: NodeID,
+        bytes: UnsafeRawBufferPointer,
+        root: Digest
     ) -> Pending<Void> {
         guard bytes.count > 0, bytes.count <= Geometry.shardBytesMax,
             bytes.count.isMultiple(of: Geometry.leafBytes)
         else {
             let error = NetworkError(
-                .malformed, "shard \(shard.short) of \(bytes.count) bytes is not whole leaves")
+                .malformed,
+                "shard \(shard.short) of \(bytes.count) bytes is not whole leaves"
+            )
             return Pending(.failure(error))
         }
         return request(
-            .putShard, to: provider, head: PutShard(shard: shard, root: root).encoded,
-            payload: Payload(copying: bytes), timeout: Self.putTimeout
+            .putShard,
+            to: provider,
+            head: PutShard(shard: shard, root: root).encoded,
+            payload: Payload(copying: bytes),
+            timeout: Self.putTimeout
         ).map { _ in }
     }
 
     package func get(
-        _ shard: ShardID, from provider: NodeID, offset: Int, count: Int
+        _ shard: ShardID,
+        from provider: NodeID,
+        offset: Int,
+        count: Int
     ) -> Pending<[UInt8]> {
         guard count > 0 else { return Pending(.success([])) }
         guard offset >= 0, offset <= Geometry.shardBytesMax,
             count <= Geometry.shardBytesMax - offset
         else {
             let error = NetworkError(
-                .malformed, "no shard has \(count) bytes from \(offset) on")
+                .malformed,
+                "no shard has \(count) bytes from \(offset) on"
+            )
             return Pending(.failure(error))
         }
         let query = GetShard(shard: shard, offset: UInt32(offset), count: UInt32(count))
         return request(
-            .getShard, to: provider, head: query.encoded, timeout: Self.getTimeout
+            .getShard,
+            to: provider,
+            head: query.encoded,
+            timeout: Self.getTimeout
         ).map { (body) throws(NetworkError) in
             guard body.count == count else {
                 throw NetworkError(
                     .malformed,
                     "provider \(provider.short) gave \(body.count) bytes of shard \(shard.short)"
-                        + " instead of \(count)")
+                        + " instead of \(count)"
+                )
             }
             return body
         }
@@ -101,34 +121,48 @@ package final class RemoteNetwork: StorageNetwork {
             rest = rest.dropFirst(DeleteShards.shardsMax)
             parts.append(
                 request(
-                    .deleteShards, to: provider, head: query.encoded,
+                    .deleteShards,
+                    to: provider,
+                    head: query.encoded,
                     timeout: Self.deleteTimeout
-                ).map { _ in })
+                ).map { _ in }
+            )
         }
         return .all(parts)
     }
 
     // MARK: Keepers
 
-    /// Registers a volume with a keeper, or replaces our registration of it. Blocks.
+    /// Registers a volume with a keeper, or replaces our registration of it.
+    ///
+    /// Blocks.
     package func register(_ volume: VolumeRegistration) throws(NetworkError) {
         try keepers.register(volume).wait(for: Self.keeperTimeout)
     }
 
-    /// The registration of one of our volumes, or `nil` if the keeper has none. Blocks.
+    /// The registration of one of our volumes, or `nil` if the keeper has none.
+    ///
+    /// Blocks.
     package func registration(of id: VolumeID) throws(NetworkError) -> VolumeRegistration? {
         try keepers.registration(of: id).wait(for: Self.keeperTimeout)
     }
 
-    /// The registrations of all volumes of our identity: where a recovery begins. Blocks.
+    /// The registrations of all volumes of our identity: where a recovery begins.
+    ///
+    /// Blocks.
     package func registrations() throws(NetworkError) -> [VolumeRegistration] {
         try keepers.registrations().wait(for: Self.keeperTimeout)
     }
 
-    /// What a provider's store holds. Blocks.
+    /// What a provider's store holds.
+    ///
+    /// Blocks.
     package func storeStatus(of provider: NodeID) throws(NetworkError) -> StoreStatus {
         let body = try request(
-            .storeStatus, to: provider, head: [], timeout: Self.getTimeout
+            .storeStatus,
+            to: provider,
+            head: [],
+            timeout: Self.getTimeout
         ).wait(for: Self.getTimeout)
         return try KeeperClient.decode(StoreStatus.self, body)
     }
@@ -137,13 +171,21 @@ package final class RemoteNetwork: StorageNetwork {
 
     /// Sends to a provider; one that is not in the directory is looked for there once more.
     private func request(
-        _ operation: Operation, to id: NodeID, head: [UInt8], payload: Payload? = nil,
+        _ operation: Operation,
+        to id: NodeID,
+        head: [UInt8],
+        payload: Payload? = nil,
         timeout: Duration
     ) -> Pending<[UInt8]> {
         if let provider = directory.provider(id) {
             let reply = pool.request(
-                operation.rawValue, to: id, at: provider.address, head: head, payload: payload,
-                timeout: timeout)
+                operation.rawValue,
+                to: id,
+                at: provider.address,
+                head: head,
+                payload: payload,
+                timeout: timeout
+            )
             reply.whenDone { outcome in
                 // It may have moved.
                 if case .failure(let error) = outcome, error.isTransient {
@@ -156,20 +198,31 @@ package final class RemoteNetwork: StorageNetwork {
         directory.refresh().whenDone { outcome in
             if let provider = self.directory.provider(id) {
                 self.pool.request(
-                    operation.rawValue, to: id, at: provider.address, head: head,
-                    payload: payload, timeout: timeout
+                    operation.rawValue,
+                    to: id,
+                    at: provider.address,
+                    head: head,
+                    payload: payload,
+                    timeout: timeout
                 ).forward(to: reply)
             } else if case .failure(let error) = outcome {
                 reply.fulfil(
                     .failure(
                         NetworkError(
-                            .unreachable, "provider \(id.short) is not known: \(error)")))
+                            .unreachable,
+                            "provider \(id.short) is not known: \(error)"
+                        )
+                    )
+                )
             } else {
                 reply.fulfil(
                     .failure(
                         NetworkError(
                             .unreachable,
-                            "provider \(id.short) is not in the network's directory")))
+                            "provider \(id.short) is not in the network's directory"
+                        )
+                    )
+                )
             }
         }
         return reply

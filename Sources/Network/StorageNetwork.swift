@@ -16,14 +16,20 @@ package protocol StorageNetwork: Sendable {
     /// Copies `bytes` before it returns. Storing the same shard again succeeds. `root` is the
     /// shard's Merkle root, which the provider checks.
     func put(
-        _ shard: ShardID, to provider: NodeID, bytes: UnsafeRawBufferPointer, root: Digest
+        _ shard: ShardID,
+        to provider: NodeID,
+        bytes: UnsafeRawBufferPointer,
+        root: Digest
     ) -> Pending<Void>
 
     /// Reads exactly `count` bytes of a shard from `offset` on.
     ///
     /// The provider's word alone vouches for them: check them against a tag or a root.
     func get(
-        _ shard: ShardID, from provider: NodeID, offset: Int, count: Int
+        _ shard: ShardID,
+        from provider: NodeID,
+        offset: Int,
+        count: Int
     ) -> Pending<[UInt8]>
 
     /// Removes shards; those that are not there count as removed.

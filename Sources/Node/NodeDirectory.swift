@@ -21,7 +21,7 @@ package final class NodeDirectory: Sendable {
 
     /// Opens the directory, or makes it with a new key if there is none.
     ///
-    /// - Parameter role: `provider` or `keeper`; a directory of the other role is refused.
+    /// `role` is `provider` or `keeper`; a directory of the other role is refused.
     package init(path: String, role: String) throws(NodeError) {
         self.path = path
         do throws(DiskError) {
@@ -35,7 +35,8 @@ package final class NodeDirectory: Sendable {
             switch error {
             case .held(_, let holder):
                 throw NodeError(
-                    "\(path) is in use by \(holder); stop it first, or choose another directory")
+                    "\(path) is in use by \(holder); stop it first, or choose another directory"
+                )
             case .disk(let error): throw NodeError(error)
             }
         }
@@ -53,12 +54,15 @@ package final class NodeDirectory: Sendable {
                 if WholeFile.exists(markPath) {
                     throw NodeError(
                         "\(path) belongs to a node whose key \(identityPath) is missing; put the"
-                            + " key back, or choose another directory")
+                            + " key back, or choose another directory"
+                    )
                 }
                 return try makeIdentity(identityPath, markPath, role)
             }
             let text = String(
-                decoding: try WholeFile.read(identityPath, limit: fileBytesMax), as: UTF8.self)
+                decoding: try WholeFile.read(identityPath, limit: fileBytesMax),
+                as: UTF8.self
+            )
             guard let seed = Hex.decode(String(text.filter { !$0.isWhitespace })),
                 let key = try? SigningKey(seed: seed)
             else { throw NodeError("\(identityPath) is not a node's key: 64 hexadecimal digits") }
@@ -81,7 +85,9 @@ package final class NodeDirectory: Sendable {
     }
 
     private static func makeIdentity(
-        _ identityPath: String, _ markPath: String, _ role: String
+        _ identityPath: String,
+        _ markPath: String,
+        _ role: String
     ) throws -> SigningKey {
         let key = try SigningKey.random()
         let text = Hex.encode(key.seed) + "\n"
@@ -95,7 +101,10 @@ package final class NodeDirectory: Sendable {
     }
 
     private static func mismatch(
-        _ path: String, found: [UInt8], role: String, _ key: SigningKey
+        _ path: String,
+        found: [UInt8],
+        role: String,
+        _ key: SigningKey
     ) -> NodeError {
         let lines = String(decoding: found, as: UTF8.self).split(separator: "\n").map(String.init)
         guard lines.count == 3, lines[0] == format else {
@@ -103,10 +112,12 @@ package final class NodeDirectory: Sendable {
         }
         guard lines[1] == role else {
             return NodeError(
-                "\(path) belongs to a \(lines[1].prefix(16)); choose another directory for a \(role)")
+                "\(path) belongs to a \(lines[1].prefix(16)); choose another directory for a \(role)"
+            )
         }
         return NodeError(
             "\(path) belongs to node \(lines[2].prefix(8)), but its key is of node"
-                + " \(key.publicKey.nodeID.short); put the right \(path)/identity back")
+                + " \(key.publicKey.nodeID.short); put the right \(path)/identity back"
+        )
     }
 }

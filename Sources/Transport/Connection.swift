@@ -9,7 +9,9 @@ package final class Connection: Sendable {
     /// Requests that may wait for their replies at once; what is more is refused, because nobody
     /// who bounds his own work comes near it.
     package static let requestsMax = 1024
-    /// Time for the TCP connection. A node that takes longer is as good as away.
+    /// Time for the TCP connection.
+    ///
+    /// A node that takes longer is as good as away.
     package static let connectTimeout = Duration.seconds(3)
     /// Time for the TLS handshake after that.
     package static let handshakeTimeout = Duration.seconds(5)
@@ -27,8 +29,10 @@ package final class Connection: Sendable {
         let operation: UInt8
         let reply: Pending<[UInt8]>
         let timeout: TimeAmount
-        /// When the last byte went to the system. Before that the line is what is slow, and the
-        /// request is overdue only when the line stands still.
+        /// When the last byte went to the system.
+        ///
+        /// Before that the line is what is slow, and the request is overdue only when the line
+        /// stands still.
         var sentAt: NIODeadline?
 
         func isOverdue(now: NIODeadline, lastProgress: NIODeadline) -> Bool {
@@ -68,7 +72,10 @@ package final class Connection: Sendable {
     /// It fails with what the node answered, with `timedOut` when `timeout` has passed since it
     /// was sent, and with `closed` at once when the connection ends.
     package func request(
-        _ operation: UInt8, head: [UInt8], payload: Payload? = nil, timeout: Duration
+        _ operation: UInt8,
+        head: [UInt8],
+        payload: Payload? = nil,
+        timeout: Duration
     ) -> Pending<[UInt8]> {
         let reply = Pending<[UInt8]>()
         let bodyBytes = head.count + (payload?.count ?? 0)
@@ -78,7 +85,8 @@ package final class Connection: Sendable {
             if let ending = state.ending { return .failure(ending) }
             guard state.waiting.count < Self.requestsMax else {
                 return .failure(
-                    NetworkError(.refused, "\(address): \(Self.requestsMax) requests wait already"))
+                    NetworkError(.refused, "\(address): \(Self.requestsMax) requests wait already")
+                )
             }
             if state.waiting.isEmpty { state.lastProgress = .now() }
             state.lastID += 1
@@ -152,7 +160,8 @@ package final class Connection: Sendable {
         guard let waiting = known.0 else { return known.1 }
         guard waiting.operation == frame.operation else {
             waiting.reply.fulfil(
-                .failure(NetworkError(.malformed, "\(address) answered another operation")))
+                .failure(NetworkError(.malformed, "\(address) answered another operation"))
+            )
             return false
         }
         guard frame.status != 0 else {
@@ -167,14 +176,18 @@ package final class Connection: Sendable {
         let code = NetworkError.Code(rawValue: frame.status) ?? .refused
         let text = String(decoding: frame.body.prefix(NetworkError.messageBytesMax), as: UTF8.self)
         // What a peer says may end up in a log or a terminal.
-        let printable = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }
+        let printable = text.unicodeScalars.map {
+            $0.properties.generalCategory == .control ? " " : $0
+        }
         var message = "\(address): "
         message.unicodeScalars.append(contentsOf: printable)
         return NetworkError(code, message)
     }
 
-    /// Fails requests that are overdue, and ends the connection when the node has been silent for
-    /// a whole time limit, or has not been asked for long. Tells when to look again.
+    /// Fails requests that are overdue, and ends the connection when the node has been silent for a
+    /// whole time limit, or has not been asked for long.
+    ///
+    /// Tells when to look again.
     func checkDeadlines(now: NIODeadline) -> TimeAmount? {
         let (overdue, isSilent, isIdle, isBusy) = state.withLock {
             state -> ([Waiting], Bool, Bool, Bool) in

@@ -10,7 +10,10 @@ extension Connection {
     /// Connects to `address`, and brings the connection once the handshake has shown the node
     /// `expected` (any node if `nil`).
     static func dial(
-        _ address: NodeAddress, expecting expected: NodeID?, as tls: NodeTLS, on loops: EventLoops
+        _ address: NodeAddress,
+        expecting expected: NodeID?,
+        as tls: NodeTLS,
+        on loops: EventLoops
     ) -> Pending<Connection> {
         let ready = Pending<Connection>()
         let peer = PeerIdentity(expecting: expected)
@@ -22,7 +25,8 @@ extension Connection {
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers(
                         tls.clientHandler(peer),
-                        ConnectionHandler(address: address, peer: peer, ready: ready))
+                        ConnectionHandler(address: address, peer: peer, ready: ready)
+                    )
                 }
             }
             .connect(host: address.host, port: address.port)
@@ -30,18 +34,25 @@ extension Connection {
                 ready.fulfil(
                     .failure(
                         NetworkError(
-                            .unreachable, "cannot reach \(address): \(TransportFailure.reason(error))"
-                        )))
+                            .unreachable,
+                            "cannot reach \(address): \(TransportFailure.reason(error))"
+                        )
+                    )
+                )
             }
         return ready
     }
 }
 
-/// How large the reads from a socket may grow: a whole put or get of a block at once. A smaller
-/// limit costs a system call and a pass through the pipeline for each 64 KiB.
+/// How large the reads from a socket may grow: a whole put or get of a block at once.
+///
+/// A smaller limit costs a system call and a pass through the pipeline for each 64 KiB.
 enum ReceiveBuffers {
     static let allocator = AdaptiveRecvByteBufferAllocator(
-        minimum: 1 << 10, initial: 16 << 10, maximum: 1 << 20)
+        minimum: 1 << 10,
+        initial: 16 << 10,
+        maximum: 1 << 20
+    )
 }
 
 /// Turns bytes from the TLS layer into replies for a `Connection`, and watches its time limits.
@@ -67,7 +78,8 @@ private final class ConnectionHandler: ChannelInboundHandler {
             guard handler.connection == nil else { return }
             handler.fail(
                 NetworkError(.timedOut, "\(handler.address) does not finish the handshake"),
-                context: context)
+                context: context
+            )
         }
         context.fireChannelActive()
     }
@@ -78,7 +90,9 @@ private final class ConnectionHandler: ChannelInboundHandler {
         }
         guard negotiated == NodeTLS.protocolName, let key = peer.key else {
             let error = NetworkError(
-                .unreachable, "\(address) does not speak \(NodeTLS.protocolName)")
+                .unreachable,
+                "\(address) does not speak \(NodeTLS.protocolName)"
+            )
             return fail(error, context: context)
         }
         let connection = Connection(address: address, peer: key, channel: context.channel)
@@ -100,12 +114,14 @@ private final class ConnectionHandler: ChannelInboundHandler {
         } catch {
             return fail(
                 NetworkError(.malformed, "\(address) sent a malformed frame: \(error)"),
-                context: context)
+                context: context
+            )
         }
         if !isExpected {
             fail(
                 NetworkError(.malformed, "\(address) sent a reply nobody asked for"),
-                context: context)
+                context: context
+            )
         }
     }
 
@@ -129,7 +145,8 @@ private final class ConnectionHandler: ChannelInboundHandler {
                 connection == nil ? .unreachable : .closed,
                 connection == nil
                     ? "\(address) closed the connection during the handshake"
-                    : "\(address) closed the connection")
+                    : "\(address) closed the connection"
+            )
         connection?.end(error)
         ready.fulfil(.failure(error))
         context.fireChannelInactive()
@@ -143,7 +160,9 @@ private final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func watch(
-        _ connection: Connection, after delay: TimeAmount, context: ChannelHandlerContext
+        _ connection: Connection,
+        after delay: TimeAmount,
+        context: ChannelHandlerContext
     ) {
         schedule(delay, context: context) { handler, context in
             if let next = connection.checkDeadlines(now: .now()) {
@@ -153,7 +172,8 @@ private final class ConnectionHandler: ChannelInboundHandler {
     }
 
     private func schedule(
-        _ delay: TimeAmount, context: ChannelHandlerContext,
+        _ delay: TimeAmount,
+        context: ChannelHandlerContext,
         _ action: @escaping (ConnectionHandler, ChannelHandlerContext) -> Void
     ) {
         tick?.cancel()

@@ -9,9 +9,14 @@ package final class ConnectionPool: Sendable {
 
     private let tls: NodeTLS
     private let loops: EventLoops
-    private let links = Mutex<[NodeID: NodeLink]>([:])
+    private let state = Mutex(State())
 
-    /// - Parameter loops: Stay the caller's, who stops them after the pool.
+    private struct State {
+        var links: [NodeID: NodeLink] = [:]
+        var isStopped = false
+    }
+
+    /// Makes an empty pool; `loops` stay the caller's, who stops them after it.
     package init(identity: SigningKey, loops: EventLoops) throws(NetworkError) {
         tls = try NodeTLS(identity: identity)
         self.loops = loops
@@ -24,8 +29,12 @@ package final class ConnectionPool: Sendable {
     ///
     /// It fails with `unreachable` at once while the node is known to be down.
     package func request(
-        _ operation: UInt8, to id: NodeID, at address: NodeAddress, head: [UInt8],
-        payload: Payload? = nil, timeout: Duration
+        _ operation: UInt8,
+        to id: NodeID,
+        at address: NodeAddress,
+        head: [UInt8],
+        payload: Payload? = nil,
+        timeout: Duration
     ) -> Pending<[UInt8]> {
         let reply = Pending<[UInt8]>()
         withConnection(to: id, at: address) { outcome in
@@ -42,18 +51,23 @@ package final class ConnectionPool: Sendable {
 
     /// Gives `action` the open connection to a node or the reason why there is none.
     package func withConnection(
-        to id: NodeID, at address: NodeAddress,
+        to id: NodeID,
+        at address: NodeAddress,
         _ action: @escaping @Sendable (Result<Connection, NetworkError>) -> Void
     ) {
-        guard let link = link(to: id, at: address) else {
-            return action(.failure(NetworkError(.refused, "too many nodes are known")))
+        do throws(NetworkError) {
+            let link = try link(to: id, at: address)
+            link.setAddress(address)
+            link.withConnection(action)
+        } catch {
+            action(.failure(error))
         }
-        link.setAddress(address)
-        link.withConnection(action)
     }
 
-    /// Connects to whatever node answers at `address`, outside the pool; its `peer` tells who
-    /// that is. For the first contact, before a key can be pinned.
+    /// Connects to whatever node answers at `address`, outside the pool; its `peer` tells who that
+    /// is.
+    ///
+    /// For the first contact, before a key can be pinned.
     package func dialUnpinned(_ address: NodeAddress) -> Pending<Connection> {
         Connection.dial(address, expecting: nil, as: tls, on: loops)
     }
@@ -61,22 +75,34 @@ package final class ConnectionPool: Sendable {
     /// What our own attempts say of a node: `true` connected, `false` lately not reachable, `nil`
     /// nothing.
     package func isReachable(_ id: NodeID) -> Bool? {
-        guard let link = links.withLock({ $0[id] }) else { return nil }
+        guard let link = state.withLock({ $0.links[id] }) else { return nil }
         if link.isOpen { return true }
         return link.isDown ? false : nil
     }
 
     /// Closes all connections for good; requests under way fail with `closed`.
     package func stop() {
-        for link in links.withLock({ $0.values }) { link.stop() }
+        let links = state.withLock { state in
+            state.isStopped = true
+            return Array(state.links.values)
+        }
+        for link in links { link.stop() }
     }
 
-    private func link(to id: NodeID, at address: NodeAddress) -> NodeLink? {
-        links.withLock { links in
-            if let link = links[id] { return link }
-            guard links.count < Self.linksMax else { return nil }
+    private func link(
+        to id: NodeID,
+        at address: NodeAddress
+    ) throws(NetworkError) -> NodeLink {
+        try state.withLock { (state) throws(NetworkError) in
+            guard !state.isStopped else {
+                throw NetworkError(.closed, "\(address): this program is closing its connections")
+            }
+            if let link = state.links[id] { return link }
+            guard state.links.count < Self.linksMax else {
+                throw NetworkError(.refused, "\(Self.linksMax) nodes are known, the most allowed")
+            }
             let link = NodeLink(to: id, at: address, tls: tls, loops: loops)
-            links[id] = link
+            state.links[id] = link
             return link
         }
     }

@@ -1,7 +1,9 @@
 import NIOCore
 import NIOPosix
 
-/// The threads that move bytes between sockets and frames. Nothing on them may block.
+/// The threads that move bytes between sockets and frames.
+///
+/// Nothing on them may block.
 package final class EventLoops: Sendable {
     let group: MultiThreadedEventLoopGroup
 
@@ -11,7 +13,9 @@ package final class EventLoops: Sendable {
         group = MultiThreadedEventLoopGroup(numberOfThreads: max(1, threads))
     }
 
-    /// Ends the threads; connections still open are closed. Blocks; not from a loop.
+    /// Ends the threads; connections still open are closed.
+    ///
+    /// Blocks; not from a loop.
     package func stop() {
         // It fails only if stopped before, which is what is wanted.
         try? group.syncShutdownGracefully()

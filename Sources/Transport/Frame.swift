@@ -51,7 +51,10 @@ package struct Frame: Equatable, Sendable {
 
     /// The bytes that stand before the body of a reply.
     package static func replyHeader(
-        operation: UInt8, id: UInt64, status: UInt8, bodyBytes: Int
+        operation: UInt8,
+        id: UInt64,
+        status: UInt8,
+        bodyBytes: Int
     ) -> [UInt8] {
         var writer = ByteWriter(capacity: replyHeaderBytes)
         writer.integer(UInt32(replyHeaderBytes - 4 + bodyBytes))

@@ -10,6 +10,7 @@ package struct FrameAssembler {
     private static let bodyBytesAtFirst = 256 << 10
 
     private let direction: Frame.Direction
+    private let lengthMax: Int
     private let headerBytes: Int
     private var header: [UInt8] = []
     private var body: [UInt8] = []
@@ -22,8 +23,10 @@ package struct FrameAssembler {
         let bodyBytes: Int
     }
 
-    package init(_ direction: Frame.Direction) {
+    /// Begins at a frame's first byte; `lengthMax` bounds what comes after a length.
+    package init(_ direction: Frame.Direction, lengthMax: Int = Frame.lengthMax) {
         self.direction = direction
+        self.lengthMax = lengthMax
         headerBytes =
             direction == .requests ? Frame.requestHeaderBytes : Frame.replyHeaderBytes
         header.reserveCapacity(headerBytes)
@@ -34,7 +37,8 @@ package struct FrameAssembler {
 
     /// Takes the next bytes of the stream and gives each frame that they complete to `found`.
     package mutating func append(
-        _ bytes: UnsafeRawBufferPointer, found: (Frame) -> Void
+        _ bytes: UnsafeRawBufferPointer,
+        found: (Frame) -> Void
     ) throws(DecodeError) {
         var rest = bytes[...]
         while true {
@@ -55,8 +59,12 @@ package struct FrameAssembler {
             guard body.count == current.bodyBytes else { return }
             found(
                 Frame(
-                    operation: current.operation, id: current.id, status: current.status,
-                    body: body))
+                    operation: current.operation,
+                    id: current.id,
+                    status: current.status,
+                    body: body
+                )
+            )
             body = []
             header.removeAll(keepingCapacity: true)
             parsed = nil
@@ -75,13 +83,18 @@ package struct FrameAssembler {
     private func checkLength() throws(DecodeError) {
         var reader = ByteReader(header)
         let length = try reader.integer(UInt32.self)
-        guard length <= Frame.lengthMax else {
+        guard length <= lengthMax else {
             throw .tooLong(
-                field: "frame length", value: UInt64(length), limit: UInt64(Frame.lengthMax))
+                field: "frame length",
+                value: UInt64(length),
+                limit: UInt64(lengthMax)
+            )
         }
         guard length >= headerBytes - 4 else {
             throw .invalid(
-                field: "frame length", reason: "\(length) is less than \(headerBytes - 4)")
+                field: "frame length",
+                reason: "\(length) is less than \(headerBytes - 4)"
+            )
         }
     }
 
@@ -96,7 +109,10 @@ package struct FrameAssembler {
             throw .invalid(field: "operation", reason: "0x\(String(operation, radix: 16))")
         }
         return Header(
-            operation: operation & ~Frame.replyBit, id: id, status: status,
-            bodyBytes: Int(length) - (headerBytes - 4))
+            operation: operation & ~Frame.replyBit,
+            id: id,
+            status: status,
+            bodyBytes: Int(length) - (headerBytes - 4)
+        )
     }
 }

@@ -13,13 +13,17 @@ package final class Listener: Sendable {
     private let channel: any Channel
     private let shared: ListenerState
 
-    /// Starts to listen. Blocks until the socket is bound.
+    /// Starts to listen.
     ///
-    /// - Parameter loops: Stay the caller's, who stops them after the listener.
-    /// - Throws: `refused`, naming the address and the system's reason.
+    /// Blocks until the socket is bound. `loops` stay the caller's, who stops them after the
+    /// listener. Fails with `refused`, naming the address and the system's reason.
     package static func start(
-        on address: NodeAddress, as identity: SigningKey, loops: EventLoops,
-        limits: ServerLimits = ServerLimits(), handler: any RequestHandler, logger: Logger
+        on address: NodeAddress,
+        as identity: SigningKey,
+        loops: EventLoops,
+        limits: ServerLimits = ServerLimits(),
+        handler: any RequestHandler,
+        logger: Logger
     ) throws(NetworkError) -> Listener {
         let tls = try NodeTLS(identity: identity)
         let shared = ListenerState(limits: limits, handler: handler, logger: logger)
@@ -39,7 +43,8 @@ package final class Listener: Sendable {
         } catch {
             throw NetworkError(
                 .refused,
-                "cannot listen on \(address): \(TransportFailure.reason(error)); choose another address or port")
+                "cannot listen on \(address): \(TransportFailure.reason(error)); choose another address or port"
+            )
         }
     }
 
@@ -52,8 +57,9 @@ package final class Listener: Sendable {
     /// Connections open now.
     package var connectionCount: Int { shared.connectionCount }
 
-    /// Stops to listen and closes all connections; replies still to come are dropped. Blocks; not
-    /// from an event loop.
+    /// Stops to listen and closes all connections; replies still to come are dropped.
+    ///
+    /// Blocks; not from an event loop.
     package func stop() {
         try? channel.close().wait()
         shared.closeAll()
@@ -102,7 +108,9 @@ final class ListenerState: Sendable {
         return channel.eventLoop.makeCompletedFuture {
             let peer = PeerIdentity(expecting: nil)
             try channel.pipeline.syncOperations.addHandlers(
-                tls.serverHandler(peer), ServerHandler(shared: self, peer: peer))
+                tls.serverHandler(peer),
+                ServerHandler(shared: self, peer: peer)
+            )
         }
     }
 

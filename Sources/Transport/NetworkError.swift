@@ -1,6 +1,8 @@
 /// Why a request to another node was not fulfilled.
 package struct NetworkError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// What a caller may want to tell apart. The raw values are on the wire (`docs/wire.md`).
+    /// What a caller may want to tell apart.
+    ///
+    /// The raw values are on the wire (`docs/wire.md`).
     package enum Code: UInt8, Sendable, CaseIterable {
         /// The node cannot be reached, or is not the node it should be.
         case unreachable = 1

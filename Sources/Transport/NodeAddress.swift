@@ -25,7 +25,8 @@ package struct NodeAddress: Hashable, Sendable, CustomStringConvertible {
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":") else { return nil }
         let digits = text[text.index(after: colon)...]
-        guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }),
+        guard (1...5).contains(digits.utf8.count),
+            digits.utf8.allSatisfy({ (48...57).contains($0) }),
             let port = Int(digits)
         else { return nil }
         var host = text[..<colon]

@@ -8,7 +8,9 @@ import Synchronization
 /// fail at once and nobody waits for a dead peer.
 final class NodeLink: Sendable {
     /// How long a node is left alone after a failed attempt: this, doubled up to the maximum with
-    /// each further failure. Short enough that a restarted node is back within seconds.
+    /// each further failure.
+    ///
+    /// Short enough that a restarted node is back within seconds.
     static let backoffFirst = TimeAmount.milliseconds(250)
     static let backoffMax = TimeAmount.seconds(2)
     /// An attempt that took longer than this to fail was not answered at all (a refusal comes
@@ -77,7 +79,9 @@ final class NodeLink: Sendable {
     }
 
     /// Gives `action` an open connection, or the reason why there is none, at once or when the
-    /// attempt under way has ended. `action` must not block.
+    /// attempt under way has ended.
+    ///
+    /// `action` must not block.
     func withConnection(_ action: @escaping Action) {
         enum Step {
             case run(Result<Connection, NetworkError>)
@@ -97,7 +101,9 @@ final class NodeLink: Sendable {
                 guard state.queued.count < Self.queuedMax else {
                     return .run(
                         .failure(
-                            NetworkError(.refused, "\(state.address): too many requests wait")))
+                            NetworkError(.refused, "\(state.address): too many requests wait")
+                        )
+                    )
                 }
                 state.queued.append(action)
                 return .wait

@@ -27,14 +27,17 @@ package final class NodeTLS: Sendable {
                 .certificate(try NIOSSLCertificate(bytes: certificate.certificateDER, format: .der))
             ]
             let key = NIOSSLPrivateKeySource.privateKey(
-                try NIOSSLPrivateKey(bytes: certificate.privateKeyDER, format: .der))
+                try NIOSSLPrivateKey(bytes: certificate.privateKeyDER, format: .der)
+            )
             var client = TLSConfiguration.makeClientConfiguration()
             client.certificateChain = chain
             client.privateKey = key
             Self.demandNodeKeys(&client)
             clientContext = try NIOSSLContext(configuration: client)
             var server = TLSConfiguration.makeServerConfiguration(
-                certificateChain: chain, privateKey: key)
+                certificateChain: chain,
+                privateKey: key
+            )
             Self.demandNodeKeys(&server)
             serverContext = try NIOSSLContext(configuration: server)
         } catch {

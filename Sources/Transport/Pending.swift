@@ -24,8 +24,9 @@ package final class Pending<Value: Sendable>: Sendable {
     /// The outcome if it has come.
     package var outcome: Outcome? { state.withLock { $0.outcome } }
 
-    /// Brings the outcome; the first one counts, later ones are dropped. Runs the callbacks on the
-    /// calling thread.
+    /// Brings the outcome; the first one counts, later ones are dropped.
+    ///
+    /// Runs the callbacks on the calling thread.
     package func fulfil(_ outcome: Outcome) {
         let callbacks = state.withLock { state -> [@Sendable (Outcome) -> Void] in
             guard state.outcome == nil else { return [] }

@@ -26,16 +26,21 @@ package final class Reply: Sendable {
     private let id: UInt64
     /// Taken by the first answer.
     private let send: Mutex<(@Sendable (ByteBuffer, ByteBuffer?) -> Void)?>
+    /// Logs that the peer sent what it should not.
+    private let complain: @Sendable (String) -> Void
 
     /// Bodies up to this go into one buffer with the header; a copy is cheaper than another write.
     private static let inlineBytesMax = 4 << 10
 
     init(
-        operation: UInt8, id: UInt64,
+        operation: UInt8,
+        id: UInt64,
+        complain: @escaping @Sendable (String) -> Void,
         send: @escaping @Sendable (ByteBuffer, ByteBuffer?) -> Void
     ) {
         self.operation = operation
         self.id = id
+        self.complain = complain
         self.send = Mutex(send)
     }
 
@@ -50,7 +55,9 @@ package final class Reply: Sendable {
     }
 
     /// Answers with success and a body that `fill` writes into `capacity` bytes; it returns the
-    /// part of them to send. Runs `fill` on the calling thread, and answers with what it throws.
+    /// part of them to send.
+    ///
+    /// Runs `fill` on the calling thread, and answers with what it throws.
     package func succeed(
         capacity: Int,
         fill: (UnsafeMutableRawBufferPointer) throws(NetworkError) -> Range<Int>
@@ -69,22 +76,33 @@ package final class Reply: Sendable {
         answer(bulk: buffer.getSlice(at: range.lowerBound, length: range.count) ?? ByteBuffer())
     }
 
-    /// Answers with an error. Its message goes to the peer, cut to what a frame may carry.
+    /// Answers with an error.
+    ///
+    /// Its message goes to the peer, cut to what a frame may carry.
     package func fail(_ error: NetworkError) {
+        if error.code == .malformed { complain(error.message) }
         let message = Array(error.message.utf8.prefix(NetworkError.messageBytesMax))
         answer(status: error.code.rawValue, small: message)
     }
 
     private func answer(status: UInt8, small body: [UInt8]) {
         let header = Frame.replyHeader(
-            operation: operation, id: id, status: status, bodyBytes: body.count)
+            operation: operation,
+            id: id,
+            status: status,
+            bodyBytes: body.count
+        )
         take()?(ByteBuffer(bytes: header + body), nil)
     }
 
     private func answer(bulk: ByteBuffer) {
         precondition(bulk.readableBytes <= Frame.bodyBytesMax)
         let header = Frame.replyHeader(
-            operation: operation, id: id, status: 0, bodyBytes: bulk.readableBytes)
+            operation: operation,
+            id: id,
+            status: 0,
+            bodyBytes: bulk.readableBytes
+        )
         take()?(ByteBuffer(bytes: header), bulk)
     }
 

@@ -16,7 +16,7 @@ final class ServerHandler: ChannelDuplexHandler {
     private let shared: ListenerState
     private let peer: PeerIdentity
     private var peerKey: PublicKey?
-    private var assembler = FrameAssembler(.requests)
+    private var assembler: FrameAssembler
     private var context: ChannelHandlerContext?
     private var requestsInFlight = 0
     private var bytesInFlight = 0
@@ -34,6 +34,7 @@ final class ServerHandler: ChannelDuplexHandler {
         self.shared = shared
         self.peer = peer
         let limits = shared.limits
+        assembler = FrameAssembler(.requests, lengthMax: limits.frameBytesMax)
         let shortest = min(limits.handshakeTimeout, limits.frameTimeout, limits.idleTimeout)
         tick = max(min(TimeAmount(shortest / 4), .seconds(5)), .milliseconds(10))
     }
@@ -139,11 +140,21 @@ final class ServerHandler: ChannelDuplexHandler {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         let loop = context.eventLoop
         let requestBytes = frame.body.count
-        let reply = Reply(operation: frame.operation, id: frame.id) { header, bulk in
-            loop.execute { bound.value.send(header, bulk, requestBytes: requestBytes) }
-        }
+        let (shared, name) = (shared, name(context))
+        let reply = Reply(
+            operation: frame.operation,
+            id: frame.id,
+            complain: { shared.complain("\(name): \($0)") },
+            send: { header, bulk in
+                loop.execute { bound.value.send(header, bulk, requestBytes: requestBytes) }
+            }
+        )
         let request = Request(
-            peerKey: key, peer: key.nodeID, operation: frame.operation, body: frame.body)
+            peerKey: key,
+            peer: key.nodeID,
+            operation: frame.operation,
+            body: frame.body
+        )
         shared.handler.handle(request, reply: reply)
     }
 
@@ -170,6 +181,8 @@ final class ServerHandler: ChannelDuplexHandler {
         count(-replyBytes)
         if isReadHeld, !isOverloaded, let context {
             isReadHeld = false
+            // The peer could not send meanwhile.
+            if frameStart != nil { frameStart = .now() }
             context.read()
         }
     }

@@ -1,9 +1,13 @@
 /// What one listening node bears from its peers, so that none of them, hostile or broken, takes
 /// the memory or the threads of all.
 package struct ServerLimits: Sendable {
-    /// Connections at once; a further one is closed at once. 256: each costs up to about 100 KiB
-    /// of TLS and socket buffers when idle.
-    package var connectionsMax = 256
+    /// Connections at once; a further one is closed at once.
+    ///
+    /// 128: each costs about 100 KiB of TLS and socket buffers when idle, and the frame that is
+    /// arriving.
+    package var connectionsMax = 128
+    /// The most bytes of a request after its length.
+    package var frameBytesMax = Frame.lengthMax
     /// Time from the TCP connection to the end of the TLS handshake.
     package var handshakeTimeout = Duration.seconds(10)
     /// Time for one frame to arrive from its first byte to its last: 4 MiB in it is 0.5 Mbit/s.

@@ -1,10 +1,14 @@
 import NIOPosix
 import Synchronization
 
-/// Threads for what blocks: reading disks, hashing. Bounded in threads and in work that waits.
+/// Threads for what blocks: reading disks, hashing.
+///
+/// Bounded in threads and in work that waits.
 package final class WorkerPool: Sendable {
-    /// Work items that may wait or run at once. Every item is a request in flight of some
-    /// connection, which its own limits bound; this is the limit over all connections.
+    /// Work items that may wait or run at once.
+    ///
+    /// Every item is a request in flight of some connection, which its own limits bound; this is
+    /// the limit over all connections.
     package static let itemsMax = 4096
 
     private let threads: NIOThreadPool
@@ -30,7 +34,9 @@ package final class WorkerPool: Sendable {
         return true
     }
 
-    /// Lets running items end, drops waiting ones, ends the threads. Blocks.
+    /// Lets running items end, drops waiting ones, ends the threads.
+    ///
+    /// Blocks.
     package func stop() {
         try? threads.syncShutdownGracefully()
     }

@@ -12,7 +12,10 @@ enum Golden {
 
     /// Compares `bytes` with the file; with MEFS_NEW_GOLDEN=1, makes the file if there is none.
     static func expect(
-        _ bytes: [UInt8], _ name: String, _ what: String, sourceFile: String = #filePath
+        _ bytes: [UInt8],
+        _ name: String,
+        _ what: String,
+        sourceFile: String = #filePath
     ) throws {
         let path = path(name, sourceFile)
         if !WholeFile.exists(path), getenv("MEFS_NEW_GOLDEN") != nil {

@@ -14,7 +14,10 @@ import Transport
             #expect(try network.owner.registration(of: volume.id) == volume)
             #expect(try network.owner.registrations() == [volume])
             let stranger = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(51), logger: network.log.logger)
+                file: network.file,
+                identity: try Samples.key(51),
+                logger: network.log.logger
+            )
             defer { stranger.close() }
             #expect(try stranger.registration(of: volume.id) == nil)
             #expect(try stranger.registrations().isEmpty)
@@ -26,7 +29,8 @@ import Transport
             let volume = try Samples.volume(5, owner: 51)
             #expect(
                 failure { () throws(NetworkError) in try network.owner.register(volume) }
-                    == .unauthorized)
+                    == .unauthorized
+            )
         }
     }
 
@@ -35,7 +39,10 @@ import Transport
             let volume = try Samples.volume(5, owner: 50)
             try network.owner.register(volume)
             let stranger = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(51), logger: network.log.logger)
+                file: network.file,
+                identity: try Samples.key(51),
+                logger: network.log.logger
+            )
             defer { stranger.close() }
             let other = try Samples.volume(5, owner: 51)
             #expect(failure { () throws(NetworkError) in try stranger.register(other) } == .exists)
@@ -51,13 +58,19 @@ import Transport
             network.keeper.stop()
             let again = KeeperServer(
                 configuration: KeeperConfiguration(
-                    directory: network.path + "/keeper", listen: network.keeperAddress),
-                logger: network.log.logger)
+                    directory: network.path + "/keeper",
+                    listen: network.keeperAddress
+                ),
+                logger: network.log.logger
+            )
             _ = try again.start()
             defer { again.stop() }
             #expect(eventually { (try? network.owner.registrations()) == [volume] })
             let fresh = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(52), logger: network.log.logger)
+                file: network.file,
+                identity: try Samples.key(52),
+                logger: network.log.logger
+            )
             defer { fresh.close() }
             #expect(try fresh.providers().map(\.id) == ids)
             #expect(try fresh.providers().allSatisfy(\.isUp))
@@ -67,12 +80,18 @@ import Transport
     @Test func networkFileIsExportedOverTheWire() throws {
         try withNetwork(providers: 0) { network, _ in
             let file = try FirstContact.exportNetwork(
-                named: "friends", code: try Samples.code(), from: network.keeperAddress,
-                as: try Samples.key(60))
+                named: "friends",
+                code: try Samples.code(),
+                from: network.keeperAddress,
+                as: try Samples.key(60)
+            )
             #expect(file.name == "friends")
             #expect(file.keepers == network.file.keepers)
             let unnamed = try FirstContact.exportNetwork(
-                code: try Samples.code(), from: network.keeperAddress, as: try Samples.key(60))
+                code: try Samples.code(),
+                from: network.keeperAddress,
+                as: try Samples.key(60)
+            )
             #expect(unnamed.name == "mefs-\(try #require(network.keeper.id).short)")
         }
     }
@@ -80,8 +99,10 @@ import Transport
     @Test func unreachableKeeperIsNamedInOneLine() throws {
         let error = #expect(throws: NetworkError.self) {
             try FirstContact.exportNetwork(
-                code: try Samples.code(), from: try Samples.address("127.0.0.1:1"),
-                as: try Samples.key(60))
+                code: try Samples.code(),
+                from: try Samples.address("127.0.0.1:1"),
+                as: try Samples.key(60)
+            )
         }
         #expect(error?.message == "cannot reach 127.0.0.1:1: Connection refused")
     }
@@ -90,7 +111,8 @@ import Transport
         try withNetwork(providers: 0) { network, _ in
             let second = KeeperServer(
                 configuration: KeeperConfiguration(directory: network.path + "/keeper"),
-                logger: network.log.logger)
+                logger: network.log.logger
+            )
             let error = #expect(throws: NodeError.self) { try second.start() }
             #expect(error?.description.contains("is in use by process") == true)
         }
@@ -100,12 +122,17 @@ import Transport
         try withScratch { path in
             let network = try TestNetwork(path)
             network.stop()
-            for suffix in ["-wal", "-shm"] { try WholeFile.remove(path + "/keeper/keeper.db" + suffix) }
+            for suffix in ["-wal", "-shm"] {
+                try WholeFile.remove(path + "/keeper/keeper.db" + suffix)
+            }
             try WholeFile.replace(
-                path + "/keeper/keeper.db", with: [UInt8](repeating: 0x41, count: 8192))
+                path + "/keeper/keeper.db",
+                with: [UInt8](repeating: 0x41, count: 8192)
+            )
             let again = KeeperServer(
                 configuration: KeeperConfiguration(directory: path + "/keeper"),
-                logger: network.log.logger)
+                logger: network.log.logger
+            )
             let error = #expect(throws: NodeError.self) { try again.start() }
             #expect(error?.description.contains("keeper.db") == true)
             #expect(error?.description.contains("\n") == false)
@@ -116,7 +143,8 @@ import Transport
         try withScratch { path in
             let keeper = KeeperServer(
                 configuration: KeeperConfiguration(directory: path + "/k"),
-                logger: LogLines().logger)
+                logger: LogLines().logger
+            )
             _ = try keeper.start()
             defer { keeper.stop() }
             let error = #expect(throws: NodeError.self) {

@@ -25,38 +25,64 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
     static func all() throws -> [MessageCase] {
         [
             MessageCase(
-                "put-shard", "PutShard: shard 01.., root 02..; the shard's bytes follow it",
-                PutShard(shard: try Samples.shard(1), root: try Samples.digest(2))),
+                "put-shard",
+                "PutShard: shard 01.., root 02..; the shard's bytes follow it",
+                PutShard(shard: try Samples.shard(1), root: try Samples.digest(2))
+            ),
             MessageCase(
-                "get-shard", "GetShard: 64 KiB of shard 01.. from byte 4096 on",
-                GetShard(shard: try Samples.shard(1), offset: 4096, count: 65_536)),
+                "get-shard",
+                "GetShard: 64 KiB of shard 01.. from byte 4096 on",
+                GetShard(shard: try Samples.shard(1), offset: 4096, count: 65_536)
+            ),
             MessageCase(
-                "delete-shards", "DeleteShards: 01.. and 02..",
-                DeleteShards(shards: [try Samples.shard(1), try Samples.shard(2)])),
+                "delete-shards",
+                "DeleteShards: 01.. and 02..",
+                DeleteShards(shards: [try Samples.shard(1), try Samples.shard(2)])
+            ),
             MessageCase(
-                "store-status", "StoreStatus: 1 TiB, 12345 bytes used by 3 shards",
-                StoreStatus(capacityBytes: 1 << 40, usedBytes: 12_345, shardCount: 3)),
+                "store-status",
+                "StoreStatus: 1 TiB, 12345 bytes used by 3 shards",
+                StoreStatus(capacityBytes: 1 << 40, usedBytes: 12_345, shardCount: 3)
+            ),
             MessageCase(
-                "node-description", "NodeDescription: keeper, \"mefs 1\"",
-                NodeDescription(role: .keeper, software: "mefs 1")),
+                "node-description",
+                "NodeDescription: keeper, \"mefs 1\"",
+                NodeDescription(role: .keeper, software: "mefs 1")
+            ),
             MessageCase(
-                "heartbeat", "Heartbeat: 192.0.2.1:4750, domain house, 1 TiB, 12345 bytes used",
+                "heartbeat",
+                "Heartbeat: 192.0.2.1:4750, domain house, 1 TiB, 12345 bytes used",
                 Heartbeat(
-                    address: try Samples.address(), domain: "house", capacityBytes: 1 << 40,
-                    usedBytes: 12_345)),
+                    address: try Samples.address(),
+                    domain: "house",
+                    capacityBytes: 1 << 40,
+                    usedBytes: 12_345
+                )
+            ),
             MessageCase(
-                "provider-list", "ProviderList: the nodes of the keys with seeds 03.. and 04..",
-                ProviderList(providers: [try Samples.provider(3), try Samples.provider(4)])),
+                "provider-list",
+                "ProviderList: the nodes of the keys with seeds 03.. and 04..",
+                ProviderList(providers: [try Samples.provider(3), try Samples.provider(4)])
+            ),
             MessageCase(
-                "volume-registration", "VolumeRegistration: volume 05.., owner's seed 07.., 4+2",
-                try Samples.volume(5)),
+                "volume-registration",
+                "VolumeRegistration: volume 05.., owner's seed 07.., 4+2",
+                try Samples.volume(5)
+            ),
             MessageCase(
-                "volume-list", "VolumeList: volumes 05.. and 06..",
-                VolumeList(volumes: [try Samples.volume(5), try Samples.volume(6)])),
+                "volume-list",
+                "VolumeList: volumes 05.. and 06..",
+                VolumeList(volumes: [try Samples.volume(5), try Samples.volume(6)])
+            ),
             MessageCase(
-                "export-network", "ExportNetwork: name büro, 4+2, reached at 192.0.2.1:4750",
+                "export-network",
+                "ExportNetwork: name büro, 4+2, reached at 192.0.2.1:4750",
                 ExportNetwork(
-                    name: "büro", code: try Samples.code(), address: try Samples.address())),
+                    name: "büro",
+                    code: try Samples.code(),
+                    address: try Samples.address()
+                )
+            ),
         ]
     }
 }
@@ -112,7 +138,9 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
         #expect(try PutShard(headOf: body) == head)
     }
 
-    @Test(arguments: [(0, 0), (0, (4 << 20) + 1), (4 << 20, 1), (1, 4 << 20)] as [(UInt32, UInt32)])
+    @Test(
+        arguments: [(0, 0), (0, (4 << 20) + 1), (4 << 20, 1), (1, 4 << 20)] as [(UInt32, UInt32)]
+    )
     func rangeBeyondAnyShardIsRefused(offset: UInt32, count: UInt32) throws {
         var writer = ByteWriter()
         writer.id(try Samples.shard(1))
@@ -142,9 +170,16 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
             id: try Samples.key(3).publicKey.nodeID,
             address: try #require(
                 NodeAddress(
-                    host: String(repeating: "a", count: NodeAddress.hostBytesMax), port: 1)),
-            domain: String(repeating: "d", count: ProviderRecord.domainBytesMax), capacityBytes: 1,
-            usedBytes: 1, isUp: true, lastSeen: .epoch)
+                    host: String(repeating: "a", count: NodeAddress.hostBytesMax),
+                    port: 1
+                )
+            ),
+            domain: String(repeating: "d", count: ProviderRecord.domainBytesMax),
+            capacityBytes: 1,
+            usedBytes: 1,
+            isUp: true,
+            lastSeen: .epoch
+        )
         #expect(longest.encoded.count * ProviderList.providersMax + 4 <= Frame.bodyBytesMax)
     }
 }

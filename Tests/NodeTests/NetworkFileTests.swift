@@ -8,7 +8,10 @@ import Transport
     @Test func fileIsThatOfFormat1() throws {
         let file = try Samples.networkFile()
         try Golden.expect(
-            file.encoded(), "wire/network-file", "network file: büro, 4+2, keepers 01.. and 02..")
+            file.encoded(),
+            "wire/network-file",
+            "network file: büro, 4+2, keepers 01.. and 02.."
+        )
         #expect(try NetworkFile(parsing: file.encoded()) == file)
     }
 
@@ -39,7 +42,11 @@ import Transport
         ]
         #expect(throws: NetworkFileError.self) {
             try NetworkFile.signed(
-                name: "a", code: try Samples.code(), keepers: keepers, by: try Samples.key(2))
+                name: "a",
+                code: try Samples.code(),
+                keepers: keepers,
+                by: try Samples.key(2)
+            )
         }
     }
 

@@ -21,19 +21,28 @@ final class TestNetwork {
         self.path = path
         keeper = KeeperServer(
             configuration: KeeperConfiguration(
-                directory: path + "/keeper", listen: try Samples.address("127.0.0.1:0")),
-            logger: log.logger)
+                directory: path + "/keeper",
+                listen: try Samples.address("127.0.0.1:0")
+            ),
+            logger: log.logger
+        )
         keeperAddress = try keeper.start()
         file = try keeper.networkFile(named: "test", code: try Samples.code())
         self.owner = try RemoteNetwork(
-            file: file, identity: try Samples.key(owner), logger: log.logger,
-            directoryCache: directoryCache)
+            file: file,
+            identity: try Samples.key(owner),
+            logger: log.logger,
+            directoryCache: directoryCache
+        )
     }
 
     func configuration(_ number: Int, capacity: UInt64 = 1 << 30) throws -> ProviderConfiguration {
         ProviderConfiguration(
-            directory: path + "/provider-\(number)", capacityBytes: capacity,
-            listen: try Samples.address("127.0.0.1:0"), keepers: .known(file.keepers))
+            directory: path + "/provider-\(number)",
+            capacityBytes: capacity,
+            listen: try Samples.address("127.0.0.1:0"),
+            keepers: .known(file.keepers)
+        )
     }
 
     /// Starts a provider and waits until the owner knows it.
@@ -41,7 +50,8 @@ final class TestNetwork {
     func addProvider(capacity: UInt64 = 1 << 30) throws -> NodeID {
         let provider = ProviderServer(
             configuration: try configuration(providers.count, capacity: capacity),
-            logger: log.logger)
+            logger: log.logger
+        )
         _ = try provider.start()
         providers.append(provider)
         let id = try #require(provider.id)
@@ -64,7 +74,9 @@ final class TestNetwork {
     }
 
     func get(
-        _ shard: TestShard, _ range: Range<Int>? = nil, from id: NodeID
+        _ shard: TestShard,
+        _ range: Range<Int>? = nil,
+        from id: NodeID
     ) throws(NetworkError) -> [UInt8] {
         let range = range ?? shard.bytes.indices
         return try owner.get(shard.id, from: id, offset: range.lowerBound, count: range.count)

@@ -19,7 +19,10 @@ import Transport
             #expect(status.usedBytes == UInt64(SegmentRecord.footprint(length: 4 << 20)))
             try network.owner.delete([shard.id], from: ids[0]).wait(for: .seconds(60))
             try network.owner.delete([shard.id], from: ids[0]).wait(for: .seconds(60))
-            #expect(failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) } == .notFound)
+            #expect(
+                failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) }
+                    == .notFound
+            )
         }
     }
 
@@ -31,7 +34,10 @@ import Transport
             var all = try (0..<9000).map { _ in try #require(ShardID(bytes: random.bytes(16))) }
             all.append(shard.id)
             try network.owner.delete(all, from: ids[0]).wait(for: .seconds(60))
-            #expect(failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) } == .notFound)
+            #expect(
+                failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) }
+                    == .notFound
+            )
         }
     }
 
@@ -42,15 +48,22 @@ import Transport
             #expect(
                 failure { () throws(NetworkError) in
                     try network.put(shard, to: ids[0], root: wrong)
-                } == .corrupt)
-            #expect(failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) } == .notFound)
+                } == .corrupt
+            )
+            #expect(
+                failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) }
+                    == .notFound
+            )
         }
     }
 
     @Test func shardOfAnOddLengthIsRefusedBeforeItIsSent() throws {
         try withNetwork { network, ids in
             let shard = try TestShard(1, count: 1000)
-            #expect(failure { () throws(NetworkError) in try network.put(shard, to: ids[0]) } == .malformed)
+            #expect(
+                failure { () throws(NetworkError) in try network.put(shard, to: ids[0]) }
+                    == .malformed
+            )
         }
     }
 
@@ -59,17 +72,22 @@ import Transport
             let shard = try TestShard(1)
             try network.put(shard, to: ids[0])
             let stranger = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(51), logger: network.log.logger)
+                file: network.file,
+                identity: try Samples.key(51),
+                logger: network.log.logger
+            )
             defer { stranger.close() }
             #expect(
                 failure { () throws(NetworkError) in
                     try stranger.get(shard.id, from: ids[0], offset: 0, count: 1)
                         .wait(for: .seconds(60))
-                } == .unauthorized)
+                } == .unauthorized
+            )
             #expect(
                 failure { () throws(NetworkError) in
                     try stranger.delete([shard.id], from: ids[0]).wait(for: .seconds(60))
-                } == .unauthorized)
+                } == .unauthorized
+            )
             #expect(try network.get(shard, from: ids[0]) == shard.bytes)
         }
     }
@@ -79,7 +97,8 @@ import Transport
             let network = try TestNetwork(path)
             defer { network.stop() }
             let id = try network.addProvider(
-                capacity: UInt64(SegmentRecord.footprint(length: 8 << 10)))
+                capacity: UInt64(SegmentRecord.footprint(length: 8 << 10))
+            )
             try network.put(try TestShard(1), to: id)
             let second = try TestShard(2)
             #expect(failure { () throws(NetworkError) in try network.put(second, to: id) } == .full)
@@ -94,16 +113,28 @@ import Transport
             let address = try #require(network.record(ids[0])).address
             for operation in [Operation.heartbeat, .listProviders, .exportNetwork] {
                 let answer = pool.request(
-                    operation.rawValue, to: ids[0], at: address, head: [], timeout: .seconds(30))
+                    operation.rawValue,
+                    to: ids[0],
+                    at: address,
+                    head: [],
+                    timeout: .seconds(30)
+                )
                 #expect(
                     failure { () throws(NetworkError) in try answer.wait(for: .seconds(30)) }
-                        == .refused)
+                        == .refused
+                )
             }
             let unknown = pool.request(
-                0x7e, to: ids[0], at: address, head: [], timeout: .seconds(30))
+                0x7e,
+                to: ids[0],
+                at: address,
+                head: [],
+                timeout: .seconds(30)
+            )
             #expect(
                 failure { () throws(NetworkError) in try unknown.wait(for: .seconds(30)) }
-                    == .refused)
+                    == .refused
+            )
             pool.stop()
         }
     }
@@ -117,14 +148,21 @@ import Transport
             let address = try #require(network.record(ids[0])).address
             var random = SeededGenerator(seed: seed)
             var answers: [Pending<[UInt8]>] = []
-            for target in [(ids[0], address), (try #require(network.keeper.id), network.keeperAddress)] {
+            for target in [
+                (ids[0], address), (try #require(network.keeper.id), network.keeperAddress),
+            ] {
                 for operation in Operation.allCases {
                     for _ in 0..<4 {
                         let body = random.bytes(Int.random(in: 0...2000, using: &random))
                         answers.append(
                             pool.request(
-                                operation.rawValue, to: target.0, at: target.1, head: body,
-                                timeout: .seconds(30)))
+                                operation.rawValue,
+                                to: target.0,
+                                at: target.1,
+                                head: body,
+                                timeout: .seconds(30)
+                            )
+                        )
                     }
                 }
             }
@@ -139,7 +177,9 @@ import Transport
     @Test func secondDaemonOnOneStoreIsRefused() throws {
         try withNetwork { network, _ in
             let second = ProviderServer(
-                configuration: try network.configuration(0), logger: network.log.logger)
+                configuration: try network.configuration(0),
+                logger: network.log.logger
+            )
             let error = #expect(throws: NodeError.self) { try second.start() }
             #expect(error?.description.contains("is in use by process") == true)
         }
@@ -166,7 +206,9 @@ import Transport
             let other = Hex.encode([UInt8](repeating: 9, count: 32))
             try WholeFile.replace(path + "/provider-0/identity", with: Array(other.utf8))
             let again = ProviderServer(
-                configuration: try network.configuration(0), logger: network.log.logger)
+                configuration: try network.configuration(0),
+                logger: network.log.logger
+            )
             let changed = #expect(throws: NodeError.self) { try again.start() }
             #expect(changed?.description.contains("but its key is of node") == true)
             try WholeFile.remove(path + "/provider-0/identity")
@@ -184,9 +226,13 @@ import Transport
             let nowhere = try Samples.address("127.0.0.1:1")
             let provider = ProviderServer(
                 configuration: ProviderConfiguration(
-                    directory: path + "/p", capacityBytes: 1 << 20,
-                    listen: try Samples.address("127.0.0.1:0"), keepers: .firstContact(nowhere)),
-                logger: log.logger)
+                    directory: path + "/p",
+                    capacityBytes: 1 << 20,
+                    listen: try Samples.address("127.0.0.1:0"),
+                    keepers: .firstContact(nowhere)
+                ),
+                logger: log.logger
+            )
             _ = try provider.start()
             #expect(eventually { log.contains("keeper 127.0.0.1:1 is not reached") })
             #expect(log.contains("Connection refused"))
@@ -206,11 +252,14 @@ import Transport
             #expect(eventually { network.record(id)?.isUp == true })
             provider.stop()
             let pin = String(
-                decoding: try WholeFile.read(path + "/provider-0/keeper"), as: UTF8.self)
+                decoding: try WholeFile.read(path + "/provider-0/keeper"),
+                as: UTF8.self
+            )
             let key = try #require(network.file.keepers.first).publicKey
             #expect(pin == "\(network.keeperAddress) \(Hex.encode(key.bytes))\n")
             // Another key at the same address is not accepted any more.
-            let other = "\(network.keeperAddress) \(Hex.encode(try Samples.key(9).publicKey.bytes))\n"
+            let other =
+                "\(network.keeperAddress) \(Hex.encode(try Samples.key(9).publicKey.bytes))\n"
             try WholeFile.replace(path + "/provider-0/keeper", with: Array(other.utf8))
             let again = ProviderServer(configuration: configuration, logger: network.log.logger)
             _ = try again.start()

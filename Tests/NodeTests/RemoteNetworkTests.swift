@@ -28,7 +28,8 @@ import Transport
             network.providers[0].stop()
             let start = Clock.monotonic()
             for _ in 0..<50 {
-                let code = failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) }
+                let code = failure { () throws(NetworkError) in try network.get(shard, from: ids[0])
+                }
                 #expect(code == .unreachable || code == .closed)
             }
             #expect(Clock.monotonic() - start < .seconds(5))
@@ -54,10 +55,14 @@ import Transport
             let shard = try TestShard(1)
             try network.put(shard, to: ids[0])
             network.providers[0].stop()
-            #expect(failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) } != nil)
+            #expect(
+                failure { () throws(NetworkError) in try network.get(shard, from: ids[0]) } != nil
+            )
             // On another port, since nobody promised the old one.
             let again = ProviderServer(
-                configuration: try network.configuration(0), logger: network.log.logger)
+                configuration: try network.configuration(0),
+                logger: network.log.logger
+            )
             _ = try again.start()
             defer { again.stop() }
             #expect(again.id == ids[0])
@@ -78,8 +83,11 @@ import Transport
             #expect(try network.get(shard, from: id) == shard.bytes)
             // And by a program that starts only now.
             let later = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(50), logger: network.log.logger,
-                directoryCache: path + "/directory")
+                file: network.file,
+                identity: try Samples.key(50),
+                logger: network.log.logger,
+                directoryCache: path + "/directory"
+            )
             defer { later.close() }
             #expect(try later.providers().map(\.id) == [id])
             let bytes = try later.get(shard.id, from: id, offset: 0, count: shard.bytes.count)
@@ -98,8 +106,11 @@ import Transport
             bytes[60] ^= 1
             try WholeFile.replace(path + "/directory", with: bytes)
             let later = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(50), logger: network.log.logger,
-                directoryCache: path + "/directory")
+                file: network.file,
+                identity: try Samples.key(50),
+                logger: network.log.logger,
+                directoryCache: path + "/directory"
+            )
             defer { later.close() }
             #expect(network.log.contains("directory is not used"))
             #expect(try later.providers().map(\.id) == [id])
@@ -111,7 +122,10 @@ import Transport
             let network = try TestNetwork(path)
             network.stop()
             let owner = try RemoteNetwork(
-                file: network.file, identity: try Samples.key(50), logger: network.log.logger)
+                file: network.file,
+                identity: try Samples.key(50),
+                logger: network.log.logger
+            )
             defer { owner.close() }
             let error = #expect(throws: NetworkError.self) { try owner.providers() }
             #expect(error?.code == .unreachable)

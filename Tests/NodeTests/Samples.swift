@@ -28,22 +28,39 @@ enum Samples {
 
     static func provider(_ number: UInt8) throws -> ProviderRecord {
         ProviderRecord(
-            id: try key(number).publicKey.nodeID, address: try address(), domain: "house",
-            capacityBytes: 1 << 40, usedBytes: 12_345, isUp: true, lastSeen: time)
+            id: try key(number).publicKey.nodeID,
+            address: try address(),
+            domain: "house",
+            capacityBytes: 1 << 40,
+            usedBytes: 12_345,
+            isUp: true,
+            lastSeen: time
+        )
     }
 
     static func volume(_ number: UInt8, owner: UInt8 = 7) throws -> VolumeRegistration {
         try VolumeRegistration(
             id: try #require(VolumeID(bytes: Array(repeating: number, count: 16))),
-            code: try code(), wrappedKey: Array(0..<60), created: time, signedBy: try key(owner))
+            code: try code(),
+            wrappedKey: Array(0..<60),
+            created: time,
+            signedBy: try key(owner)
+        )
     }
 
     static func networkFile() throws -> NetworkFile {
         let keepers = [
             KeeperEndpoint(address: try address(), publicKey: try key(1).publicKey),
-            KeeperEndpoint(address: try address("[2001:db8::1]:1"), publicKey: try key(2).publicKey),
+            KeeperEndpoint(
+                address: try address("[2001:db8::1]:1"),
+                publicKey: try key(2).publicKey
+            ),
         ]
         return try NetworkFile.signed(
-            name: "büro", code: try code(), keepers: keepers, by: try key(1))
+            name: "büro",
+            code: try code(),
+            keepers: keepers,
+            by: try key(1)
+        )
     }
 }

@@ -10,19 +10,30 @@ import Wire
         let bytes = random.bytes(count)
         return try bytes.withUnsafeBytes { bytes in
             SegmentRecord(
-                shard: try Samples.shard(1), owner: try Samples.key(2).publicKey.nodeID,
-                root: MerkleTree.root(of: bytes), hashing: bytes)
+                shard: try Samples.shard(1),
+                owner: try Samples.key(2).publicKey.nodeID,
+                root: MerkleTree.root(of: bytes),
+                hashing: bytes
+            )
         }
     }
 
     @Test func headersAreThoseOfVersion1() throws {
         try Golden.expect(
-            try record(40 << 10).encoded(salt: 7), "store/record-40k",
-            "header of a 40 KiB shard (SplitMix64, seed 5), salt 7: three chunks")
+            try record(40 << 10).encoded(salt: 7),
+            "store/record-40k",
+            "header of a 40 KiB shard (SplitMix64, seed 5), salt 7: three chunks"
+        )
         let header = SegmentHeader(
-            number: 3, node: try Samples.key(1).publicKey.nodeID, salt: 0x0102_0304_0506_0708)
+            number: 3,
+            node: try Samples.key(1).publicKey.nodeID,
+            salt: 0x0102_0304_0506_0708
+        )
         try Golden.expect(
-            header.encoded, "store/segment-header", "header of segment 3 of the node with seed 01..")
+            header.encoded,
+            "store/segment-header",
+            "header of segment 3 of the node with seed 01.."
+        )
         #expect(try SegmentHeader(decoding: header.encoded) == header)
     }
 
@@ -58,7 +69,9 @@ import Wire
             #expect(throws: DecodeError.self) { try SegmentRecord(decoding: changed, salt: 1) }
         }
         let header = SegmentHeader(
-            number: 3, node: try Samples.key(1).publicKey.nodeID, salt: 4
+            number: 3,
+            node: try Samples.key(1).publicKey.nodeID,
+            salt: 4
         ).encoded
         for bit in 0..<header.count * 8 {
             var changed = header

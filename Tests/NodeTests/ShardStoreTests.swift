@@ -67,8 +67,11 @@ import Transport
             let done = Pending<Void>()
             let changed = record.withUnsafeBytes { bytes in
                 SegmentRecord(
-                    shard: shard.id, owner: store.owner, root: MerkleTree.root(of: bytes),
-                    hashing: bytes)
+                    shard: shard.id,
+                    owner: store.owner,
+                    root: MerkleTree.root(of: bytes),
+                    hashing: bytes
+                )
             }
             store.store.put(changed, bytes: record, range: record.indices) { done.fulfil($0) }
             let error = #expect(throws: NetworkError.self) { try done.wait(for: .seconds(60)) }
@@ -111,7 +114,9 @@ import Transport
             #expect(store.store.status.shardCount == 1)
             let footprint = SegmentRecord.footprint(length: 256 << 10)
             #expect(store.store.status.usedBytes == UInt64(footprint))
-            #expect(eventually { ((try? allocated(path)) ?? .max) + UInt64(6 * footprint) <= before })
+            #expect(
+                eventually { ((try? allocated(path)) ?? .max) + UInt64(6 * footprint) <= before }
+            )
         }
     }
 

@@ -82,12 +82,17 @@ struct TestStore {
     let owner: NodeID
 
     init(
-        _ directory: String, capacity: UInt64 = 1 << 30, owner: UInt8 = 50,
+        _ directory: String,
+        capacity: UInt64 = 1 << 30,
+        owner: UInt8 = 50,
         log: LogLines = LogLines()
     ) throws {
         store = try ShardStore(
-            opening: directory, node: try Samples.key(1).publicKey.nodeID,
-            capacityBytes: capacity, logger: log.logger)
+            opening: directory,
+            node: try Samples.key(1).publicKey.nodeID,
+            capacityBytes: capacity,
+            logger: log.logger
+        )
         self.owner = try Samples.key(owner).publicKey.nodeID
     }
 
@@ -111,11 +116,16 @@ struct TestStore {
     }
 
     func get(
-        _ shard: TestShard, _ range: Range<Int>? = nil, owner other: NodeID? = nil
+        _ shard: TestShard,
+        _ range: Range<Int>? = nil,
+        owner other: NodeID? = nil
     ) throws(NetworkError) -> [UInt8] {
         let range = range ?? shard.bytes.indices
         let query = GetShard(
-            shard: shard.id, offset: UInt32(range.lowerBound), count: UInt32(range.count))
+            shard: shard.id,
+            offset: UInt32(range.lowerBound),
+            count: UInt32(range.count)
+        )
         let read = try store.find(query, owner: other ?? owner)
         var buffer = [UInt8](repeating: 0xee, count: read.bufferBytes)
         let result = buffer.withUnsafeMutableBytes { bytes -> Result<Range<Int>, NetworkError> in

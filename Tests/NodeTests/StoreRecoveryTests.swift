@@ -13,7 +13,8 @@ import Transport
 
     private func segment(_ path: String, _ number: Int = 1) -> String {
         let digits = String(number, radix: 16)
-        return path + "/segments/" + String(repeating: "0", count: 16 - digits.count) + digits + ".seg"
+        return path + "/segments/" + String(repeating: "0", count: 16 - digits.count) + digits
+            + ".seg"
     }
 
     /// A store with ten shards, the third one deleted, closed.
@@ -203,8 +204,11 @@ import Transport
             carrier.replaceSubrange((4096 - header)..<(4096 - header + forged.count), with: forged)
             let record = carrier.withUnsafeBytes {
                 SegmentRecord(
-                    shard: (try? Samples.shard(9)) ?? victim.id, owner: owner, root: victim.root,
-                    hashing: $0)
+                    shard: (try? Samples.shard(9)) ?? victim.id,
+                    owner: owner,
+                    root: victim.root,
+                    hashing: $0
+                )
             }
             let store = try TestStore(path)
             let done = Pending<Void>()
@@ -226,8 +230,11 @@ import Transport
         try withFilledStore { path, _, _ in
             let error = #expect(throws: NodeError.self) {
                 try ShardStore(
-                    opening: path, node: try Samples.key(2).publicKey.nodeID,
-                    capacityBytes: 1 << 30, logger: LogLines().logger)
+                    opening: path,
+                    node: try Samples.key(2).publicKey.nodeID,
+                    capacityBytes: 1 << 30,
+                    logger: LogLines().logger
+                )
             }
             #expect(error?.description.contains("belongs to node") == true)
         }
@@ -237,7 +244,8 @@ import Transport
         try withScratch { path in
             let store = try TestStore(path, capacity: 1 << 40)
             // Fills the first segment and begins the second.
-            let count = SegmentFilesLimit.segmentBytes / SegmentRecord.footprint(length: 4 << 20) + 1
+            let count =
+                SegmentFilesLimit.segmentBytes / SegmentRecord.footprint(length: 4 << 20) + 1
             let shard = try TestShard(1, count: 4 << 20)
             var ids: [TestShard] = []
             for number in 0..<count {
@@ -264,10 +272,14 @@ import Transport
         let path = "/tmp/mefs-node-kill-\(getpid())-\(count)"
         try Directory.make(path)
         defer { try? Directory.remove(tree: path) }
-        await #expect(processExitsWith: .signal(SIGKILL)) { [path = path as String, count = count as Int] in
+        await #expect(processExitsWith: .signal(SIGKILL)) {
+            [path = path as String, count = count as Int] in
             let store = try TestStore(path)
             let acknowledged = try Descriptor(
-                opening: path + "/acknowledged", .writeOnly, [.create, .append])
+                opening: path + "/acknowledged",
+                .writeOnly,
+                [.create, .append]
+            )
             let left = Atomic<Int>(count)
             // Sixteen under way at any time, deletions among them.
             let slots = (0..<16).map { slot in
@@ -289,7 +301,8 @@ import Transport
             for slot in slots { slot?.join() }
         }
         let lines = String(
-            decoding: try WholeFile.read(path + "/acknowledged"), as: UTF8.self
+            decoding: try WholeFile.read(path + "/acknowledged"),
+            as: UTF8.self
         ).split(separator: "\n")
         #expect(lines.count >= count)
         let store = try TestStore(path)

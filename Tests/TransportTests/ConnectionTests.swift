@@ -21,8 +21,13 @@ import Transport
             let bulk = [UInt8](repeating: 0x5a, count: Frame.bodyBytesMax - head.count)
             let reply = bulk.withUnsafeBytes { bytes in
                 fixture.pool.request(
-                    1, to: fixture.serverID, at: fixture.listener.address, head: head,
-                    payload: Payload(copying: bytes), timeout: .seconds(60))
+                    1,
+                    to: fixture.serverID,
+                    at: fixture.listener.address,
+                    head: head,
+                    payload: Payload(copying: bytes),
+                    timeout: .seconds(60)
+                )
             }
             let echoed = try reply.wait(for: .seconds(60))
             #expect(echoed == head + bulk)
@@ -84,7 +89,11 @@ import Transport
             let other = try testKey(9).publicKey.nodeID
             let error = #expect(throws: NetworkError.self) {
                 try fixture.pool.request(
-                    1, to: other, at: fixture.listener.address, head: [], timeout: .seconds(30)
+                    1,
+                    to: other,
+                    at: fixture.listener.address,
+                    head: [],
+                    timeout: .seconds(30)
                 ).wait(for: .seconds(30))
             }
             #expect(error?.code == .unreachable)
@@ -98,14 +107,22 @@ import Transport
             let loops = EventLoops()
             defer { loops.stop() }
             let gone = try Listener.start(
-                on: try address("127.0.0.1:0"), as: try testKey(3), loops: loops,
-                handler: Echo(), logger: LogLines().logger)
+                on: try address("127.0.0.1:0"),
+                as: try testKey(3),
+                loops: loops,
+                handler: Echo(),
+                logger: LogLines().logger
+            )
             gone.stop()
             let id = try testKey(3).publicKey.nodeID
             for _ in 0..<20 {
                 let error = #expect(throws: NetworkError.self) {
                     try fixture.pool.request(
-                        1, to: id, at: gone.address, head: [], timeout: .seconds(30)
+                        1,
+                        to: id,
+                        at: gone.address,
+                        head: [],
+                        timeout: .seconds(30)
                     ).wait(for: .seconds(2))
                 }
                 #expect(error?.code == .unreachable)
@@ -136,8 +153,12 @@ import Transport
             let loops = EventLoops()
             defer { loops.stop() }
             let again = try Listener.start(
-                on: where_, as: try testKey(1), loops: loops, handler: Echo(),
-                logger: LogLines().logger)
+                on: where_,
+                as: try testKey(1),
+                loops: loops,
+                handler: Echo(),
+                logger: LogLines().logger
+            )
             defer { again.stop() }
             let isBack = eventually {
                 (try? fixture.request(1, [4]).wait(for: .seconds(10))) == [4]

@@ -70,10 +70,17 @@ struct Fixture {
     let serverID: NodeID
 
     func request(
-        _ operation: UInt8, _ body: [UInt8] = [], timeout: Duration = .seconds(30)
+        _ operation: UInt8,
+        _ body: [UInt8] = [],
+        timeout: Duration = .seconds(30)
     ) -> Pending<[UInt8]> {
         pool.request(
-            operation, to: serverID, at: listener.address, head: body, timeout: timeout)
+            operation,
+            to: serverID,
+            at: listener.address,
+            head: body,
+            timeout: timeout
+        )
     }
 
     /// Whether the server still answers.
@@ -83,7 +90,8 @@ struct Fixture {
 }
 
 func withFixture(
-    limits: ServerLimits = ServerLimits(), _ body: (Fixture) throws -> Void
+    limits: ServerLimits = ServerLimits(),
+    _ body: (Fixture) throws -> Void
 ) throws {
     let loops = EventLoops()
     defer { loops.stop() }
@@ -91,15 +99,26 @@ func withFixture(
     let echo = Echo()
     let log = LogLines()
     let listener = try Listener.start(
-        on: try address("127.0.0.1:0"), as: serverKey, loops: loops, limits: limits,
-        handler: echo, logger: log.logger)
+        on: try address("127.0.0.1:0"),
+        as: serverKey,
+        loops: loops,
+        limits: limits,
+        handler: echo,
+        logger: log.logger
+    )
     defer { listener.stop() }
     let pool = try ConnectionPool(identity: try testKey(2), loops: loops)
     defer { pool.stop() }
     try body(
         Fixture(
-            listener: listener, echo: echo, log: log, pool: pool, loops: loops,
-            serverID: serverKey.publicKey.nodeID))
+            listener: listener,
+            echo: echo,
+            log: log,
+            pool: pool,
+            loops: loops,
+            serverID: serverKey.publicKey.nodeID
+        )
+    )
 }
 
 /// A plain TCP connection, for what no client of ours would send.

@@ -19,7 +19,9 @@ import Wire
     }
 
     private func assemble(
-        _ bytes: [UInt8], _ direction: Frame.Direction = .requests, pieces: () -> Int
+        _ bytes: [UInt8],
+        _ direction: Frame.Direction = .requests,
+        pieces: () -> Int
     ) throws(DecodeError) -> [Frame] {
         var assembler = FrameAssembler(direction)
         var found: [Frame] = []
@@ -65,10 +67,12 @@ import Wire
     @Test func headersAreTheseBytes() {
         #expect(
             Frame.requestHeader(operation: 0x10, id: 0x0102_0304_0506_0708, bodyBytes: 3)
-                == [12, 0, 0, 0, 0x10, 8, 7, 6, 5, 4, 3, 2, 1])
+                == [12, 0, 0, 0, 0x10, 8, 7, 6, 5, 4, 3, 2, 1]
+        )
         #expect(
             Frame.replyHeader(operation: 0x10, id: 2, status: 5, bodyBytes: 256)
-                == [10, 1, 0, 0, 0x90, 2, 0, 0, 0, 0, 0, 0, 0, 5])
+                == [10, 1, 0, 0, 0x90, 2, 0, 0, 0, 0, 0, 0, 0, 5]
+        )
     }
 
     @Test func lengthAboveTheLimitIsRefusedBeforeAnythingElseComes() {

@@ -10,8 +10,12 @@ import Wire
         try withFixture { fixture in
             let error = #expect(throws: NetworkError.self) {
                 try Listener.start(
-                    on: fixture.listener.address, as: try testKey(3), loops: fixture.loops,
-                    handler: Echo(), logger: LogLines().logger)
+                    on: fixture.listener.address,
+                    as: try testKey(3),
+                    loops: fixture.loops,
+                    handler: Echo(),
+                    logger: LogLines().logger
+                )
             }
             let message = error?.message ?? ""
             #expect(message.contains("\(fixture.listener.address)"))
@@ -19,10 +23,12 @@ import Wire
         }
     }
 
-    @Test(arguments: [
-        [0xff, 0xff, 0xff, 0xff], [0, 0, 0, 0], [8, 0, 0, 0],
-        [20, 0, 0, 0, 0x81, 1, 2, 3, 4, 5, 6, 7, 8],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xff, 0xff, 0xff, 0xff], [0, 0, 0, 0], [8, 0, 0, 0],
+            [20, 0, 0, 0, 0x81, 1, 2, 3, 4, 5, 6, 7, 8],
+        ] as [[UInt8]]
+    )
     func malformedFrameClosesTheConnectionAndIsLogged(bytes: [UInt8]) throws {
         try withFixture { fixture in
             let hostile = try fixture.pool.dialUnpinned(fixture.listener.address)
@@ -99,7 +105,8 @@ import Wire
             leaving.sendUnframed(Frame.requestHeader(operation: 1, id: 1, bodyBytes: 4 << 20) + [1])
             leaving.close()
             #expect(
-                eventually { fixture.log.all.contains { $0.contains("in the middle of a frame") } })
+                eventually { fixture.log.all.contains { $0.contains("in the middle of a frame") } }
+            )
             try fixture.expectAlive()
         }
     }

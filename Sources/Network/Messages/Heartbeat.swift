@@ -1,7 +1,9 @@
 package import Transport
 package import Wire
 
-/// What a provider tells its keepers every few seconds. Who it is, the connection proves.
+/// What a provider tells its keepers every few seconds.
+///
+/// Who it is, the connection proves.
 package struct Heartbeat: Hashable, Message {
     /// How often a provider sends it.
     package static let interval = Duration.seconds(2)
@@ -16,7 +18,10 @@ package struct Heartbeat: Hashable, Message {
     package let usedBytes: UInt64
 
     package init(
-        address: NodeAddress, domain: String, capacityBytes: UInt64, usedBytes: UInt64
+        address: NodeAddress,
+        domain: String,
+        capacityBytes: UInt64,
+        usedBytes: UInt64
     ) {
         self.address = address
         self.domain = domain

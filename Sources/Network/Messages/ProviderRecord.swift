@@ -18,8 +18,13 @@ package struct ProviderRecord: Hashable, Message {
     package let lastSeen: Timestamp
 
     package init(
-        id: NodeID, address: NodeAddress, domain: String, capacityBytes: UInt64, usedBytes: UInt64,
-        isUp: Bool, lastSeen: Timestamp
+        id: NodeID,
+        address: NodeAddress,
+        domain: String,
+        capacityBytes: UInt64,
+        usedBytes: UInt64,
+        isUp: Bool,
+        lastSeen: Timestamp
     ) {
         self.id = id
         self.address = address
@@ -56,7 +61,9 @@ package struct ProviderRecord: Hashable, Message {
 
 /// A keeper's whole directory.
 package struct ProviderList: Hashable, Message {
-    /// The most providers of a network. So many of the longest records fit one frame of 4 MiB.
+    /// The most providers of a network.
+    ///
+    /// So many of the longest records fit one frame of 4 MiB.
     package static let providersMax = 8192
 
     package let providers: [ProviderRecord]

@@ -36,7 +36,10 @@ package struct PutShard: Hashable, Message {
         }
         guard count <= Geometry.shardBytesMax else {
             throw .tooLong(
-                field: "shard", value: UInt64(count), limit: UInt64(Geometry.shardBytesMax))
+                field: "shard",
+                value: UInt64(count),
+                limit: UInt64(Geometry.shardBytesMax)
+            )
         }
     }
 }

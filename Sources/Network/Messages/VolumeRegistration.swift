@@ -23,7 +23,10 @@ package struct VolumeRegistration: Hashable, Message {
 
     /// Makes a registration and signs it.
     package init(
-        id: VolumeID, code: ErasureCode, wrappedKey: [UInt8], created: Timestamp,
+        id: VolumeID,
+        code: ErasureCode,
+        wrappedKey: [UInt8],
+        created: Timestamp,
         signedBy owner: SigningKey
     ) throws(SealingError) {
         precondition(wrappedKey.count <= Self.wrappedKeyBytesMax)
@@ -33,17 +36,23 @@ package struct VolumeRegistration: Hashable, Message {
         self.wrappedKey = wrappedKey
         self.created = created
         signature = try owner.signature(
-            of: Self.signedBytes(id, owner.publicKey, code, wrappedKey, created))
+            of: Self.signedBytes(id, owner.publicKey, code, wrappedKey, created)
+        )
     }
 
     /// Whether the owner signed exactly this.
     package var isSignatureValid: Bool {
         ownerKey.isValid(
-            signature: signature, of: Self.signedBytes(id, ownerKey, code, wrappedKey, created))
+            signature: signature,
+            of: Self.signedBytes(id, ownerKey, code, wrappedKey, created)
+        )
     }
 
     private static func signedBytes(
-        _ id: VolumeID, _ ownerKey: PublicKey, _ code: ErasureCode, _ wrappedKey: [UInt8],
+        _ id: VolumeID,
+        _ ownerKey: PublicKey,
+        _ code: ErasureCode,
+        _ wrappedKey: [UInt8],
         _ created: Timestamp
     ) -> [UInt8] {
         var writer = ByteWriter()
@@ -70,7 +79,8 @@ package struct VolumeRegistration: Hashable, Message {
         ownerKey = try reader.publicKey()
         code = try reader.code()
         wrappedKey = Array(
-            try reader.lengthPrefixed("wrapped key", limit: Self.wrappedKeyBytesMax))
+            try reader.lengthPrefixed("wrapped key", limit: Self.wrappedKeyBytesMax)
+        )
         created = try reader.timestamp()
         signature = Array(try reader.bytes(PublicKey.signatureBytes))
     }

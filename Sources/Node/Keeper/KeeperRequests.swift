@@ -55,7 +55,9 @@ struct KeeperRequests: RequestHandler {
     private func register(_ volume: VolumeRegistration, of peer: NodeID) throws {
         guard volume.owner == peer, volume.isSignatureValid else {
             throw NetworkError(
-                .unauthorized, "the registration of volume \(volume.id.short) is not signed by you")
+                .unauthorized,
+                "the registration of volume \(volume.id.short) is not signed by you"
+            )
         }
         try state.register(volume)
         logger.info("volume \(volume.id.short) of \(peer.short) registered")
@@ -63,11 +65,15 @@ struct KeeperRequests: RequestHandler {
 
     private func export(_ query: ExportNetwork) throws -> [UInt8] {
         let keeper = KeeperEndpoint(
-            address: advertise ?? query.address, publicKey: identity.publicKey)
+            address: advertise ?? query.address,
+            publicKey: identity.publicKey
+        )
         do throws(NetworkFileError) {
             return try NetworkFile.signed(
                 name: query.name.isEmpty ? Self.defaultName(identity) : query.name,
-                code: query.code, keepers: [keeper], by: identity
+                code: query.code,
+                keepers: [keeper],
+                by: identity
             ).encoded()
         } catch {
             throw NetworkError(.refused, "\(error)")

@@ -28,7 +28,9 @@ package final class KeeperServer: Sendable {
         self.logger = logger
     }
 
-    /// Opens the state and listens. Blocks until that is done.
+    /// Opens the state and listens.
+    ///
+    /// Blocks until that is done.
     ///
     /// - Returns: where it listens.
     /// - Throws: `NodeError`, one line.
@@ -39,20 +41,34 @@ package final class KeeperServer: Sendable {
         let workers = WorkerPool(threads: Self.workerThreads)
         do {
             let handler = KeeperRequests(
-                state: state, workers: workers, identity: directory.identity,
-                advertise: configuration.advertise, logger: logger)
+                state: state,
+                workers: workers,
+                identity: directory.identity,
+                advertise: configuration.advertise,
+                logger: logger
+            )
             let listener = try Listener.start(
-                on: configuration.listen, as: directory.identity, loops: loops,
-                limits: configuration.limits, handler: handler, logger: logger)
+                on: configuration.listen,
+                as: directory.identity,
+                loops: loops,
+                limits: configuration.limits,
+                handler: handler,
+                logger: logger
+            )
             running.withLock {
                 $0 = Running(
-                    directory: directory, state: state, loops: loops, workers: workers,
-                    listener: listener)
+                    directory: directory,
+                    state: state,
+                    loops: loops,
+                    workers: workers,
+                    listener: listener
+                )
             }
             let key = directory.identity.publicKey
             logger.notice(
                 "keeper \(key.nodeID.short) ready on \(listener.address)",
-                metadata: ["node": "\(key.nodeID)", "key": "\(key)"])
+                metadata: ["node": "\(key.nodeID)", "key": "\(key)"]
+            )
             return listener.address
         } catch {
             workers.stop()
@@ -62,7 +78,9 @@ package final class KeeperServer: Sendable {
         }
     }
 
-    /// Ends it in order. Blocks.
+    /// Ends it in order.
+    ///
+    /// Blocks.
     package func stop() {
         let running = running.withLock { running in
             defer { running = nil }
@@ -78,26 +96,31 @@ package final class KeeperServer: Sendable {
 
     /// A signed network file with this keeper alone, while it runs.
     ///
-    /// - Parameters:
-    ///   - name: Name for the network; `nil` = one made of the keeper's id.
-    ///   - advertised: Where others reach the keeper; `nil` = as configured, else as bound.
+    /// Without a `name` it gets one made of the keeper's id. `advertised` is where others reach the
+    /// keeper: by default as configured, else as bound.
     package func networkFile(
-        named name: String? = nil, code: ErasureCode, advertised: NodeAddress? = nil
+        named name: String? = nil,
+        code: ErasureCode,
+        advertised: NodeAddress? = nil
     ) throws(NodeError) -> NetworkFile {
-        guard let (identity, bound) = running.withLock({ running in
-            running.map { ($0.directory.identity, $0.listener.address) }
-        })
+        guard
+            let (identity, bound) = running.withLock({ running in
+                running.map { ($0.directory.identity, $0.listener.address) }
+            })
         else { throw NodeError("the keeper does not run") }
         let address = advertised ?? configuration.advertise ?? bound
         guard !address.isWildcard else {
             throw NodeError(
-                "\(address) is not an address to connect to; give the keeper --advertise HOST:PORT")
+                "\(address) is not an address to connect to; give the keeper --advertise HOST:PORT"
+            )
         }
         do throws(NetworkFileError) {
             return try NetworkFile.signed(
-                name: name ?? KeeperRequests.defaultName(identity), code: code,
+                name: name ?? KeeperRequests.defaultName(identity),
+                code: code,
                 keepers: [KeeperEndpoint(address: address, publicKey: identity.publicKey)],
-                by: identity)
+                by: identity
+            )
         } catch {
             throw NodeError("\(error)")
         }

@@ -12,7 +12,7 @@ import Wire
 /// Providers are answered from memory; the database under it changes when a provider does, and
 /// from time to time, but not with each heartbeat. Volumes are in the database only.
 final class KeeperState: Sendable {
-    /// "MEFK"
+    /// "MEFK", as SQLite has it in the header.
     private static let applicationID: Int64 = 0x4d45_464b
     private static let version: Int64 = 1
     /// How often what heartbeats tell is written down at least.
@@ -60,7 +60,9 @@ final class KeeperState: Sendable {
                 try database.integer("PRAGMA user_version") == Self.version
             else {
                 throw SQLiteError(
-                    extendedCode: 26, message: "\(path) is not a keeper's database of version 1")
+                    extendedCode: 26,
+                    message: "\(path) is not a keeper's database of version 1"
+                )
             }
             try database.useWriteAheadLog(synchronous: .full)
             let records = try database.query("SELECT record FROM providers") { $0.blob(0) }
@@ -69,12 +71,16 @@ final class KeeperState: Sendable {
                 Dictionary(
                     records.map {
                         ($0.id, Provider(record: $0, writtenAt: $0.lastSeen, isHeard: false))
-                    }, uniquingKeysWith: { first, _ in first }))
+                    },
+                    uniquingKeysWith: { first, _ in first }
+                )
+            )
             self.database = Mutex(database)
         } catch {
             throw NodeError(
                 "the keeper's database cannot be used: \(error); put a copy back, or move it away"
-                    + " to begin with an empty directory")
+                    + " to begin with an empty directory"
+            )
         }
     }
 
@@ -83,9 +89,14 @@ final class KeeperState: Sendable {
     /// Takes a heartbeat; tells whether the provider is new or has moved.
     func note(_ heartbeat: Heartbeat, from id: NodeID, now: Timestamp) throws -> Bool {
         let record = ProviderRecord(
-            id: id, address: heartbeat.address, domain: heartbeat.domain,
-            capacityBytes: heartbeat.capacityBytes, usedBytes: heartbeat.usedBytes, isUp: true,
-            lastSeen: now)
+            id: id,
+            address: heartbeat.address,
+            domain: heartbeat.domain,
+            capacityBytes: heartbeat.capacityBytes,
+            usedBytes: heartbeat.usedBytes,
+            isUp: true,
+            lastSeen: now
+        )
         let (isNews, isDue, dropped) = try providers.withLock {
             providers throws -> (Bool, Bool, NodeID?) in
             let old = providers[id]
@@ -95,13 +106,13 @@ final class KeeperState: Sendable {
                 guard let dropped else {
                     throw NetworkError(
                         .full,
-                        "the keeper knows \(ProviderList.providersMax) providers, the most it can")
+                        "the keeper knows \(ProviderList.providersMax) providers, the most it can"
+                    )
                 }
                 providers[dropped] = nil
             }
             let isNews =
                 old?.record.address != record.address || old?.record.domain != record.domain
-                || old?.record.capacityBytes != record.capacityBytes
             let isDue = old.map { now.seconds(since: $0.writtenAt) >= Self.writeInterval } ?? true
             let writtenAt = isNews || isDue ? now : old?.writtenAt ?? now
             providers[id] = Provider(record: record, writtenAt: writtenAt, isHeard: true)
@@ -134,7 +145,8 @@ final class KeeperState: Sendable {
     }
 
     private static func longestAway(
-        _ providers: [NodeID: Provider], now: Timestamp
+        _ providers: [NodeID: Provider],
+        now: Timestamp
     ) -> NodeID? {
         let oldest = providers.values.min { $0.record.lastSeen < $1.record.lastSeen }?.record
         guard let oldest, now.seconds(since: oldest.lastSeen) >= forgetAfter else { return nil }
@@ -146,8 +158,10 @@ final class KeeperState: Sendable {
             try database.transaction {
                 for record in records {
                     try database.execute(
-                        "INSERT OR REPLACE INTO providers VALUES (?, ?)", .blob(record.id.bytes),
-                        .blob(record.encoded))
+                        "INSERT OR REPLACE INTO providers VALUES (?, ?)",
+                        .blob(record.id.bytes),
+                        .blob(record.encoded)
+                    )
                 }
             }
         }
@@ -166,21 +180,31 @@ final class KeeperState: Sendable {
         try database.withLock { database in
             try database.transaction {
                 let owner = try database.query(
-                    "SELECT owner FROM volumes WHERE id = ?", .blob(volume.id.bytes)
+                    "SELECT owner FROM volumes WHERE id = ?",
+                    .blob(volume.id.bytes)
                 ) { $0.blob(0) }.first
                 if let owner, owner != volume.owner.bytes {
                     throw NetworkError(
-                        .exists, "volume \(volume.id.short) is registered by another owner")
+                        .exists,
+                        "volume \(volume.id.short) is registered by another owner"
+                    )
                 }
                 let count = try database.integer(
-                    "SELECT count(*) FROM volumes WHERE owner = ?", .blob(volume.owner.bytes))
+                    "SELECT count(*) FROM volumes WHERE owner = ?",
+                    .blob(volume.owner.bytes)
+                )
                 guard owner != nil || count < VolumeList.volumesMax else {
                     throw NetworkError(
-                        .full, "you have \(VolumeList.volumesMax) volumes here, the most allowed")
+                        .full,
+                        "you have \(VolumeList.volumesMax) volumes here, the most allowed"
+                    )
                 }
                 try database.execute(
-                    "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?)", .blob(volume.id.bytes),
-                    .blob(volume.owner.bytes), .blob(volume.encoded))
+                    "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?)",
+                    .blob(volume.id.bytes),
+                    .blob(volume.owner.bytes),
+                    .blob(volume.encoded)
+                )
             }
         }
     }
@@ -189,7 +213,8 @@ final class KeeperState: Sendable {
         try database.withLock { database in
             try database.query(
                 "SELECT registration FROM volumes WHERE owner = ? ORDER BY id LIMIT ?",
-                .blob(owner.bytes), .integer(Int64(VolumeList.volumesMax))
+                .blob(owner.bytes),
+                .integer(Int64(VolumeList.volumesMax))
             ) { $0.blob(0) }.map { try VolumeRegistration(decoding: $0) }
         }
     }

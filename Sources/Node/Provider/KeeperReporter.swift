@@ -26,8 +26,13 @@ final class KeeperReporter: Sendable {
     private let news = Mutex<[NodeAddress: News]>([:])
 
     init(
-        configuration: ProviderConfiguration, domain: String, port: Int, identity: SigningKey,
-        pool: ConnectionPool, store: ShardStore, logger: Logger
+        configuration: ProviderConfiguration,
+        domain: String,
+        port: Int,
+        identity: SigningKey,
+        pool: ConnectionPool,
+        store: ShardStore,
+        logger: Logger
     ) throws(DiskError) {
         self.configuration = configuration
         self.domain = domain
@@ -103,11 +108,16 @@ final class KeeperReporter: Sendable {
         let status = store.status
         // No more than the disk really has room for.
         let free = (try? Host.freeBytes(store.directory)) ?? 0
-        let room = status.usedBytes + (free > ShardStore.diskReserveBytes
-            ? free - ShardStore.diskReserveBytes : 0)
+        let room =
+            status.usedBytes
+            + (free > ShardStore.diskReserveBytes
+                ? free - ShardStore.diskReserveBytes : 0)
         return Heartbeat(
-            address: address, domain: domain, capacityBytes: min(status.capacityBytes, room),
-            usedBytes: status.usedBytes)
+            address: address,
+            domain: domain,
+            capacityBytes: min(status.capacityBytes, room),
+            usedBytes: status.usedBytes
+        )
     }
 
     // MARK: First contact
@@ -139,7 +149,8 @@ final class KeeperReporter: Sendable {
                 let key = PublicKey(bytes: bytes)
             else {
                 throw NodeError(
-                    "\(pinPath) is not HOST:PORT and a key; remove it to trust the keeper anew")
+                    "\(pinPath) is not HOST:PORT and a key; remove it to trust the keeper anew"
+                )
             }
             if NodeAddress(String(fields[0])) == address { return key }
             logger.notice("the keeper is another one than before: \(address)")

@@ -13,10 +13,14 @@ package struct ProviderConfiguration: Sendable {
 
     /// Directory of key, index and segments; made if missing.
     package var directory: String
-    /// The most bytes that shards may take, with what belongs to them. Not below what is stored.
+    /// The most bytes that shards may take, with what belongs to them.
+    ///
+    /// Not below what is stored.
     package var capacityBytes: UInt64
     package var keepers: Keepers
-    /// Where to listen; port 0 takes one that is free. Default: all addresses, port 0.
+    /// Where to listen; port 0 takes one that is free.
+    ///
+    /// Default: all addresses, port 0.
     package var listen: NodeAddress
     /// Where others reach it; default: the address that the keeper connection comes from (or
     /// `listen`'s, if that is one address) with the listening port.
@@ -31,8 +35,12 @@ package struct ProviderConfiguration: Sendable {
     package var workerThreads = 4
 
     package init(
-        directory: String, capacityBytes: UInt64, listen: NodeAddress? = nil,
-        advertise: NodeAddress? = nil, domain: String? = nil, keepers: Keepers
+        directory: String,
+        capacityBytes: UInt64,
+        listen: NodeAddress? = nil,
+        advertise: NodeAddress? = nil,
+        domain: String? = nil,
+        keepers: Keepers
     ) {
         self.directory = directory
         self.capacityBytes = capacityBytes

@@ -4,8 +4,9 @@ import Sealing
 import Transport
 import Wire
 
-/// Answers what peers ask a provider. Everything that hashes or touches the disk runs on the
-/// workers or the store's writer.
+/// Answers what peers ask a provider.
+///
+/// Everything that hashes or touches the disk runs on the workers or the store's writer.
 struct ProviderRequests: RequestHandler {
     let store: ShardStore
     let workers: WorkerPool
@@ -40,12 +41,19 @@ struct ProviderRequests: RequestHandler {
                 let shard = UnsafeRawBufferPointer(rebasing: body[range])
                 guard MerkleTree.root(of: shard) == query.root else { return nil }
                 return SegmentRecord(
-                    shard: query.shard, owner: request.peer, root: query.root, hashing: shard)
+                    shard: query.shard,
+                    owner: request.peer,
+                    root: query.root,
+                    hashing: shard
+                )
             }
             guard let record else {
                 return reply.fail(
                     NetworkError(
-                        .corrupt, "shard \(query.shard.short) does not have the root it came with"))
+                        .corrupt,
+                        "shard \(query.shard.short) does not have the root it came with"
+                    )
+                )
             }
             store.put(record, bytes: request.body, range: range) { answer($0, reply) }
         } catch {

@@ -28,8 +28,10 @@ package final class ProviderServer: Sendable {
         self.logger = logger
     }
 
-    /// Opens the store, listens, and begins to report. Blocks until that is done, but not for the
-    /// keepers: one that is away is tried again until it answers.
+    /// Opens the store, listens, and begins to report.
+    ///
+    /// Blocks until that is done, but not for the keepers: one that is away is tried again until it
+    /// answers.
     ///
     /// - Returns: where it listens.
     /// - Throws: `NodeError`, one line.
@@ -38,23 +40,43 @@ package final class ProviderServer: Sendable {
         let directory = try NodeDirectory(path: configuration.directory, role: "provider")
         let id = directory.identity.publicKey.nodeID
         let store = try ShardStore(
-            opening: configuration.directory, node: id,
-            capacityBytes: configuration.capacityBytes, logger: logger)
+            opening: configuration.directory,
+            node: id,
+            capacityBytes: configuration.capacityBytes,
+            logger: logger
+        )
         let loops = EventLoops(threads: configuration.eventLoopThreads)
         let workers = WorkerPool(threads: configuration.workerThreads)
         do {
             let handler = ProviderRequests(store: store, workers: workers)
             let listener = try Listener.start(
-                on: configuration.listen, as: directory.identity, loops: loops,
-                limits: configuration.limits, handler: handler, logger: logger)
+                on: configuration.listen,
+                as: directory.identity,
+                loops: loops,
+                limits: configuration.limits,
+                handler: handler,
+                logger: logger
+            )
             let pool = try ConnectionPool(identity: directory.identity, loops: loops)
             let reporter = try KeeperReporter(
-                configuration: configuration, domain: domain ?? id.hex, port: listener.address.port,
-                identity: directory.identity, pool: pool, store: store, logger: logger)
+                configuration: configuration,
+                domain: domain ?? id.hex,
+                port: listener.address.port,
+                identity: directory.identity,
+                pool: pool,
+                store: store,
+                logger: logger
+            )
             running.withLock {
                 $0 = Running(
-                    directory: directory, store: store, loops: loops, workers: workers,
-                    listener: listener, pool: pool, reporter: reporter)
+                    directory: directory,
+                    store: store,
+                    loops: loops,
+                    workers: workers,
+                    listener: listener,
+                    pool: pool,
+                    reporter: reporter
+                )
             }
             let status = store.status
             logger.notice(
@@ -62,7 +84,8 @@ package final class ProviderServer: Sendable {
                 metadata: [
                     "node": "\(id)", "shards": "\(status.shardCount)",
                     "used": "\(status.usedBytes)", "capacity": "\(status.capacityBytes)",
-                ])
+                ]
+            )
             return listener.address
         } catch {
             workers.stop()
@@ -73,7 +96,9 @@ package final class ProviderServer: Sendable {
         }
     }
 
-    /// Ends it in order: no more requests, what is queued written, everything closed. Blocks.
+    /// Ends it in order: no more requests, what is queued written, everything closed.
+    ///
+    /// Blocks.
     package func stop() {
         let running = running.withLock { running in
             defer { running = nil }
@@ -102,7 +127,8 @@ package final class ProviderServer: Sendable {
         }
         guard isPlain, (1...ProviderRecord.domainBytesMax).contains(domain.utf8.count) else {
             throw NodeError(
-                "a failure domain has 1 to \(ProviderRecord.domainBytesMax) bytes, no control characters")
+                "a failure domain has 1 to \(ProviderRecord.domainBytesMax) bytes, no control characters"
+            )
         }
         return domain
     }

@@ -82,17 +82,20 @@ final class SegmentFiles: Sendable {
         let header: SegmentHeader
         do throws(DecodeError) {
             header = try SegmentHeader(
-                decoding: (try? file.read(at: 0, count: SegmentHeader.byteCount)) ?? [])
+                decoding: (try? file.read(at: 0, count: SegmentHeader.byteCount)) ?? []
+            )
         } catch {
             throw DamagedSegment(description: "\(path): \(error)")
         }
         guard header.node == node else {
             throw NodeError(
-                "\(path) belongs to node \(header.node.short), not to \(node.short); move it away")
+                "\(path) belongs to node \(header.node.short), not to \(node.short); move it away"
+            )
         }
         guard header.number == number else {
             throw DamagedSegment(
-                description: "\(path) is segment \(header.number) by its header; rename it back")
+                description: "\(path) is segment \(header.number) by its header; rename it back"
+            )
         }
         let segment = Segment(header: header, file: file)
         remember(segment)
@@ -111,7 +114,9 @@ final class SegmentFiles: Sendable {
             return true
         } catch {
             try file.write(
-                at: offset, [UInt8](repeating: 0, count: SegmentRecord.fixedBytes))
+                at: offset,
+                [UInt8](repeating: 0, count: SegmentRecord.fixedBytes)
+            )
             return false
         }
     }

@@ -19,23 +19,30 @@ package struct SegmentRecord: Hashable, Sendable {
     package let root: Digest
     /// Bytes of the shard, 1...4 MiB.
     package let length: Int
-    /// XXH3-64 of each chunk of the shard.
-    package let checksums: [UInt64]
+    /// XXH3-64 of each chunk of the shard, little-endian one after another, as on the disk: a
+    /// small read looks at one or two of 256, and decoding all would cost more than the read.
+    private let checksums: [UInt8]
 
     package init(
-        shard: ShardID, owner: NodeID, root: Digest, hashing bytes: UnsafeRawBufferPointer
+        shard: ShardID,
+        owner: NodeID,
+        root: Digest,
+        hashing bytes: UnsafeRawBufferPointer
     ) {
         precondition(!bytes.isEmpty && bytes.count <= Geometry.shardBytesMax)
         self.shard = shard
         self.owner = owner
         self.root = root
         length = bytes.count
-        checksums = (0..<Self.chunkCount(length: bytes.count)).map { index in
-            XXH3.hash64(
-                UnsafeRawBufferPointer(
-                    rebasing: bytes[Self.chunkRange(index, length: bytes.count)]))
+        var sums = ByteWriter(capacity: 8 * Self.chunkCount(length: bytes.count))
+        for index in 0..<Self.chunkCount(length: bytes.count) {
+            let chunk = bytes[Self.chunkRange(index, length: bytes.count)]
+            sums.integer(XXH3.hash64(UnsafeRawBufferPointer(rebasing: chunk)))
         }
+        checksums = sums.bytes
     }
+
+    package var chunkCount: Int { Self.chunkCount(length: length) }
 
     package static func chunkCount(length: Int) -> Int {
         (length + chunkBytes - 1) / chunkBytes
@@ -63,22 +70,20 @@ package struct SegmentRecord: Hashable, Sendable {
 
     /// The header's bytes.
     ///
-    /// - Parameter salt: The segment's. A stored shard may hold anything, a forged header too; no
-    ///   one outside knows the salt, so that its checksum never fits.
+    /// `salt` is the segment's. A stored shard may hold anything, a forged header too; no one
+    /// outside knows the salt, so that its checksum never fits.
     package func encoded(salt: UInt64) -> [UInt8] {
         var writer = ByteWriter(capacity: headerBytes)
         writer.integer(Self.magic)
         writer.integer(Self.version)
         writer.integer(UInt16(0))
         writer.integer(UInt32(length))
-        writer.integer(UInt32(checksums.count))
+        writer.integer(UInt32(chunkCount))
         writer.id(shard)
         writer.id(owner)
         writer.id(root)
-        var sums = ByteWriter(capacity: 8 * checksums.count)
-        for checksum in checksums { sums.integer(checksum) }
-        writer.integer(Self.checksum(writer.bytes[...], sums.bytes[...], salt: salt))
-        writer.raw(sums.bytes)
+        writer.integer(Self.checksum(writer.bytes[...], checksums[...], salt: salt))
+        writer.raw(checksums)
         return writer.bytes
     }
 
@@ -95,7 +100,10 @@ package struct SegmentRecord: Hashable, Sendable {
         let length = Int(try reader.integer(UInt32.self))
         guard length > 0, length <= Geometry.shardBytesMax else {
             throw .tooLong(
-                field: "shard", value: UInt64(length), limit: UInt64(Geometry.shardBytesMax))
+                field: "shard",
+                value: UInt64(length),
+                limit: UInt64(Geometry.shardBytesMax)
+            )
         }
         return length
     }
@@ -119,34 +127,48 @@ package struct SegmentRecord: Hashable, Sendable {
         owner = try fields.id()
         root = try fields.id()
         self.length = length
-        var sumReader = ByteReader(sums)
-        var checksums: [UInt64] = []
-        for _ in 0..<count { checksums.append(try sumReader.integer()) }
-        self.checksums = checksums
+        checksums = Array(sums)
     }
 
     /// Index of the first of `chunks` whose bytes differ from what was written; `bytes` begin
     /// with the first chunk of the range.
     package func firstCorruptChunk(
-        _ chunks: Range<Int>, in bytes: UnsafeRawBufferPointer
+        _ chunks: Range<Int>,
+        in bytes: UnsafeRawBufferPointer
     ) -> Int? {
         let base = chunks.lowerBound * Self.chunkBytes
         return chunks.first { index in
             let range = Self.chunkRange(index, length: length)
             let part = UnsafeRawBufferPointer(
-                rebasing: bytes[(range.lowerBound - base)..<(range.upperBound - base)])
-            return XXH3.hash64(part) != checksums[index]
+                rebasing: bytes[(range.lowerBound - base)..<(range.upperBound - base)]
+            )
+            return XXH3.hash64(part) != checksum(index)
+        }
+    }
+
+    private func checksum(_ index: Int) -> UInt64 {
+        checksums.withUnsafeBytes {
+            UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))
         }
     }
 
     private static func checksum(
-        _ fixed: ArraySlice<UInt8>, _ sums: ArraySlice<UInt8>, salt: UInt64
+        _ fixed: ArraySlice<UInt8>,
+        _ sums: ArraySlice<UInt8>,
+        salt: UInt64
     ) -> UInt64 {
-        var writer = ByteWriter(capacity: 8 + fixed.count + sums.count)
-        writer.integer(salt)
-        writer.raw(fixed)
-        writer.raw(sums)
-        return XXH3.hash64(writer.bytes)
+        let count = 8 + fixed.count + sums.count
+        return withUnsafeTemporaryAllocation(byteCount: count, alignment: 8) { buffer in
+            buffer.storeBytes(of: salt.littleEndian, as: UInt64.self)
+            fixed.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(rebasing: buffer[8...]).copyMemory(from: $0)
+            }
+            sums.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(rebasing: buffer[(8 + fixed.count)...])
+                    .copyMemory(from: $0)
+            }
+            return XXH3.hash64(UnsafeRawBufferPointer(buffer))
+        }
     }
 }
 

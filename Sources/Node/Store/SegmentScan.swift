@@ -12,7 +12,8 @@ struct SegmentScan {
     private(set) var lastEnd: UInt64 = 0
 
     init(
-        segment: SegmentFiles.Segment, from start: UInt64 = UInt64(SegmentRecord.alignment),
+        segment: SegmentFiles.Segment,
+        from start: UInt64 = UInt64(SegmentRecord.alignment),
         verifiesShards: Bool
     ) {
         self.segment = segment
@@ -40,14 +41,18 @@ struct SegmentScan {
         let fixed = try segment.file.read(at: offset, count: SegmentRecord.fixedBytes)
         guard let length = try? SegmentRecord.unverifiedLength(fixed) else { return nil }
         let header = try segment.file.read(
-            at: offset, count: SegmentRecord.headerBytes(length: length))
+            at: offset,
+            count: SegmentRecord.headerBytes(length: length)
+        )
         guard let record = try? SegmentRecord(decoding: header, salt: segment.header.salt) else {
             return nil
         }
         guard verifiesShards else { return record }
         let bytes = try segment.file.read(
-            at: offset + UInt64(record.headerBytes), count: record.length)
-        let chunks = 0..<record.checksums.count
+            at: offset + UInt64(record.headerBytes),
+            count: record.length
+        )
+        let chunks = 0..<record.chunkCount
         let isWhole =
             bytes.count == record.length
             && bytes.withUnsafeBytes { record.firstCorruptChunk(chunks, in: $0) } == nil

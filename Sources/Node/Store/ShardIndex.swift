@@ -8,7 +8,7 @@ import Synchronization
 /// One connection writes (the store's writer thread) and one reads; the lock of each is held over
 /// its I/O, which is what it is there for.
 final class ShardIndex: Sendable {
-    /// "MEFI"
+    /// "MEFI", as SQLite has it in the header.
     private static let applicationID: Int64 = 0x4d45_4649
     private static let version: Int64 = 1
     /// Indexes up to this are checked at every start: about a million shards, a second at most.
@@ -104,14 +104,18 @@ final class ShardIndex: Sendable {
             try database.integer("PRAGMA user_version") == version
         else {
             throw SQLiteError(
-                extendedCode: 26, message: "\(database.path): not a shard index of version 1")
+                extendedCode: 26,
+                message: "\(database.path): not a shard index of version 1"
+            )
         }
         let bytes = (try? Descriptor(opening: database.path).size()) ?? 0
         guard bytes <= checkedBytesMax else { return }
         let verdict = try database.query("PRAGMA quick_check(1)") { $0.text(0) }.first
         guard verdict == "ok" else {
             throw SQLiteError(
-                extendedCode: 11, message: "\(database.path): \(verdict ?? "no answer")")
+                extendedCode: 11,
+                message: "\(database.path): \(verdict ?? "no answer")"
+            )
         }
     }
 
@@ -124,7 +128,8 @@ final class ShardIndex: Sendable {
     }
 
     private static func find(
-        _ shard: ShardID, in database: Database
+        _ shard: ShardID,
+        in database: Database
     ) throws(SQLiteError) -> Location? {
         let sql = """
             SELECT segment, offset, length, node FROM shards JOIN owners ON owners.id = owner
@@ -137,10 +142,16 @@ final class ShardIndex: Sendable {
                 row.integer(2) <= Geometry.shardBytesMax
             else {
                 throw SQLiteError(
-                    extendedCode: 11, message: "\(database.path): a row of shards makes no sense")
+                    extendedCode: 11,
+                    message: "\(database.path): a row of shards makes no sense"
+                )
             }
             return Location(
-                segment: segment, offset: offset, length: Int(row.integer(2)), owner: owner)
+                segment: segment,
+                offset: offset,
+                length: Int(row.integer(2)),
+                owner: owner
+            )
         }.first
     }
 
@@ -156,8 +167,10 @@ final class ShardIndex: Sendable {
         try writer.withLock { (database) throws(SQLiteError) in
             try database.query("SELECT number, end, live FROM segments ORDER BY number") {
                 SegmentRow(
-                    number: UInt64(clamping: $0.integer(0)), end: UInt64(clamping: $0.integer(1)),
-                    live: UInt64(clamping: $0.integer(2)))
+                    number: UInt64(clamping: $0.integer(0)),
+                    end: UInt64(clamping: $0.integer(1)),
+                    live: UInt64(clamping: $0.integer(2))
+                )
             }
         }
     }
@@ -169,7 +182,8 @@ final class ShardIndex: Sendable {
                 Place(
                     segment: UInt64(clamping: $0.integer(0)),
                     offset: UInt64(clamping: $0.integer(1)),
-                    length: min(max(1, Int($0.integer(2))), Geometry.shardBytesMax))
+                    length: min(max(1, Int($0.integer(2))), Geometry.shardBytesMax)
+                )
             }
         }
     }
@@ -213,17 +227,23 @@ final class ShardIndex: Sendable {
         for (number, end) in changes.ends {
             try database.execute(
                 "INSERT INTO segments VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET end = excluded.end",
-                integer(number), integer(end))
+                integer(number),
+                integer(end)
+            )
         }
         for (number, bytes) in live where bytes != 0 {
             try database.execute(
-                "UPDATE segments SET live = live + ? WHERE number = ?", integer(bytes),
-                integer(number))
+                "UPDATE segments SET live = live + ? WHERE number = ?",
+                integer(bytes),
+                integer(number)
+            )
         }
         for place in changes.punched {
             try database.execute(
-                "DELETE FROM freed WHERE segment = ? AND offset = ?", integer(place.segment),
-                integer(place.offset))
+                "DELETE FROM freed WHERE segment = ? AND offset = ?",
+                integer(place.segment),
+                integer(place.offset)
+            )
         }
         for number in changes.gone {
             try database.execute("DELETE FROM segments WHERE number = ?", integer(number))
@@ -232,25 +252,38 @@ final class ShardIndex: Sendable {
         try database.execute(
             "UPDATE totals SET used = used + ?, shards = shards + ?",
             integer(live.values.reduce(0, +)),
-            integer(changes.added.count - changes.removed.count))
+            integer(changes.added.count - changes.removed.count)
+        )
     }
 
     private static func free(_ place: Place, in database: Database) throws(SQLiteError) {
         try database.execute(
-            "INSERT OR REPLACE INTO freed VALUES (?, ?, ?)", integer(place.segment),
-            integer(place.offset), integer(place.length))
+            "INSERT OR REPLACE INTO freed VALUES (?, ?, ?)",
+            integer(place.segment),
+            integer(place.offset),
+            integer(place.length)
+        )
     }
 
     private static func add(
-        _ shard: ShardID, _ location: Location, to database: Database
+        _ shard: ShardID,
+        _ location: Location,
+        to database: Database
     ) throws(SQLiteError) {
         try database.execute(
-            "INSERT OR IGNORE INTO owners (node) VALUES (?)", .blob(location.owner.bytes))
+            "INSERT OR IGNORE INTO owners (node) VALUES (?)",
+            .blob(location.owner.bytes)
+        )
         try database.execute(
             """
             INSERT INTO shards VALUES (?, (SELECT id FROM owners WHERE node = ?), ?, ?, ?)
-            """, .blob(shard.bytes), .blob(location.owner.bytes), integer(location.segment),
-            integer(location.offset), integer(location.length))
+            """,
+            .blob(shard.bytes),
+            .blob(location.owner.bytes),
+            integer(location.segment),
+            integer(location.offset),
+            integer(location.length)
+        )
     }
 
     /// Our numbers are bounded by the sizes of files, far below 2^63.

@@ -17,7 +17,9 @@ package final class ShardStore: Sendable {
     /// Left free on the disk, so that deletions, which write to the index, still work when others
     /// fill it.
     package static let diskReserveBytes: UInt64 = 64 << 20
-    /// Puts and deletions that wait for the writer. The listener bounds their bytes.
+    /// Puts and deletions that wait for the writer.
+    ///
+    /// The listener bounds their bytes.
     private static let commandsMax = 4096
 
     enum Command: Sendable {
@@ -39,9 +41,12 @@ package final class ShardStore: Sendable {
     /// Opens or makes the store in `directory`, puts right what a crash left, and starts its
     /// writer.
     ///
-    /// - Parameter node: The provider's id; segments of another one are refused.
+    /// Segments of another provider than `node` are refused.
     package init(
-        opening directory: String, node: NodeID, capacityBytes: UInt64, logger: Logger
+        opening directory: String,
+        node: NodeID,
+        capacityBytes: UInt64,
+        logger: Logger
     ) throws(NodeError) {
         self.directory = directory
         self.capacityBytes = capacityBytes
@@ -52,13 +57,18 @@ package final class ShardStore: Sendable {
             let recovered = try recovery.run()
             index = recovered.index
             writer = try StoreWriter(
-                recovered: recovered, files: files, directory: directory,
-                capacityBytes: capacityBytes, logger: logger)
+                recovered: recovered,
+                files: files,
+                directory: directory,
+                capacityBytes: capacityBytes,
+                logger: logger
+            )
             let used = writer.usedBytes
             guard used <= capacityBytes else {
                 throw NodeError(
                     "\(directory) holds \(used) bytes, more than the capacity of \(capacityBytes);"
-                        + " start it with at least that capacity")
+                        + " start it with at least that capacity"
+                )
             }
             let (writer, commands) = (writer, commands)
             let thread = try Disk.Thread.spawn("store") {
@@ -82,7 +92,9 @@ package final class ShardStore: Sendable {
 
     deinit { commands.close() }
 
-    /// Finishes what is queued and stops. Blocks. Later calls are refused.
+    /// Finishes what is queued and stops.
+    ///
+    /// Blocks. Later calls are refused.
     package func close() {
         commands.close()
         let thread = thread.withLock { thread in
@@ -96,14 +108,19 @@ package final class ShardStore: Sendable {
     /// What the store holds; costs nothing.
     package var status: StoreStatus {
         StoreStatus(
-            capacityBytes: capacityBytes, usedBytes: writer.usedBytes,
-            shardCount: writer.shardCount)
+            capacityBytes: capacityBytes,
+            usedBytes: writer.usedBytes,
+            shardCount: writer.shardCount
+        )
     }
 
     /// Stores the shard that is `bytes[range]` and described by `record`; `done` is called on the
     /// writer's thread once it is durable, or with the reason why not.
     package func put(
-        _ record: SegmentRecord, bytes: [UInt8], range: Range<Int>, done: @escaping Completion
+        _ record: SegmentRecord,
+        bytes: [UInt8],
+        range: Range<Int>,
+        done: @escaping Completion
     ) {
         precondition(range.count == record.length)
         if !commands.tryPut(.put(record, bytes, range, done)) { done(.failure(Self.busy)) }
@@ -118,7 +135,9 @@ package final class ShardStore: Sendable {
 
     // MARK: Reading
 
-    /// Finds a range of a shard. Blocks for the disk.
+    /// Finds a range of a shard.
+    ///
+    /// Blocks for the disk.
     package func find(_ query: GetShard, owner: NodeID) throws(NetworkError) -> ShardRead {
         guard let location = try locate(query.shard) else { throw Self.missing(query.shard) }
         guard location.owner == owner else {
@@ -128,11 +147,15 @@ package final class ShardStore: Sendable {
         guard end <= location.length else {
             throw NetworkError(
                 .malformed,
-                "shard \(query.shard.short) has \(location.length) bytes, \(end) were asked for")
+                "shard \(query.shard.short) has \(location.length) bytes, \(end) were asked for"
+            )
         }
         return ShardRead(
-            store: self, shard: query.shard, location: location,
-            range: Int(query.offset)..<end)
+            store: self,
+            shard: query.shard,
+            location: location,
+            range: Int(query.offset)..<end
+        )
     }
 
     private func locate(_ shard: ShardID) throws(NetworkError) -> ShardIndex.Location? {
@@ -141,7 +164,10 @@ package final class ShardStore: Sendable {
         } catch {
             if error.isCorrupt { writer.demandRebuild() }
             logger.error("the index failed: \(error)")
-            throw NetworkError(.corrupt, "the provider's index failed; it is rebuilt at its restart")
+            throw NetworkError(
+                .corrupt,
+                "the provider's index failed; it is rebuilt at its restart"
+            )
         }
     }
 
@@ -153,7 +179,9 @@ package final class ShardStore: Sendable {
     ///
     /// - Returns: where `range` lies in `buffer`.
     fileprivate func read(
-        _ shard: ShardID, _ location: ShardIndex.Location, _ range: Range<Int>,
+        _ shard: ShardID,
+        _ location: ShardIndex.Location,
+        _ range: Range<Int>,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(NetworkError) -> Range<Int> {
         let problem: String
@@ -185,10 +213,13 @@ package final class ShardStore: Sendable {
     }
 
     static func record(
-        at location: ShardIndex.Location, in segment: SegmentFiles.Segment
+        at location: ShardIndex.Location,
+        in segment: SegmentFiles.Segment
     ) throws -> SegmentRecord {
         let bytes = try segment.file.read(
-            at: location.offset, count: SegmentRecord.headerBytes(length: location.length))
+            at: location.offset,
+            count: SegmentRecord.headerBytes(length: location.length)
+        )
         return try SegmentRecord(decoding: bytes, salt: segment.header.salt)
     }
 }
@@ -207,7 +238,9 @@ package struct ShardRead: Sendable {
             - chunks.lowerBound * SegmentRecord.chunkBytes
     }
 
-    /// Reads into `buffer`, of `bufferBytes`, and checks what it read. Blocks for the disk.
+    /// Reads into `buffer`, of `bufferBytes`, and checks what it read.
+    ///
+    /// Blocks for the disk.
     ///
     /// - Returns: the part of `buffer` that was asked for.
     package func read(

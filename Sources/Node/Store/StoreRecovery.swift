@@ -101,7 +101,10 @@ struct StoreRecovery {
 
     /// Of two records of one shard the later counts.
     private func note(
-        _ record: SegmentRecord, at offset: UInt64, of segment: UInt64, in index: ShardIndex,
+        _ record: SegmentRecord,
+        at offset: UInt64,
+        of segment: UInt64,
+        in index: ShardIndex,
         _ changes: inout ShardIndex.Changes
     ) throws {
         if let older = changes.added.removeValue(forKey: record.shard) {
@@ -110,7 +113,11 @@ struct StoreRecovery {
             changes.removed[record.shard] = older
         }
         changes.added[record.shard] = ShardIndex.Location(
-            segment: segment, offset: offset, length: record.length, owner: record.owner)
+            segment: segment,
+            offset: offset,
+            length: record.length,
+            owner: record.owner
+        )
     }
 
     // MARK: Agreement
@@ -145,7 +152,8 @@ struct StoreRecovery {
                 changes.ends[number] = end
             } else if size < end {
                 logger.error(
-                    "\(files.path(number)) has lost its end: \(size) bytes instead of \(end)")
+                    "\(files.path(number)) has lost its end: \(size) bytes instead of \(end)"
+                )
             }
         }
         for row in rows.values where !numbers.contains(row.number) {
@@ -165,7 +173,9 @@ struct StoreRecovery {
     /// Records that were written, perhaps synced, and never committed: what is whole is kept, since
     /// its owner may have been told so by an index that a bad disk lost.
     private func adopt(
-        _ segment: SegmentFiles.Segment, from end: UInt64, _ index: ShardIndex
+        _ segment: SegmentFiles.Segment,
+        from end: UInt64,
+        _ index: ShardIndex
     ) throws {
         var scan = SegmentScan(segment: segment, from: end, verifiesShards: true)
         var changes = ShardIndex.Changes()
@@ -174,8 +184,11 @@ struct StoreRecovery {
             newEnd = scan.position
             if try index.find(record.shard) == nil {
                 changes.added[record.shard] = ShardIndex.Location(
-                    segment: segment.number, offset: offset, length: record.length,
-                    owner: record.owner)
+                    segment: segment.number,
+                    offset: offset,
+                    length: record.length,
+                    owner: record.owner
+                )
             }
         }
         changes.ends[segment.number] = newEnd

@@ -49,8 +49,11 @@ final class StoreWriter: Sendable {
     private let shards: Atomic<UInt64>
 
     init(
-        recovered: StoreRecovery.Outcome, files: SegmentFiles, directory: String,
-        capacityBytes: UInt64, logger: Logger
+        recovered: StoreRecovery.Outcome,
+        files: SegmentFiles,
+        directory: String,
+        capacityBytes: UInt64,
+        logger: Logger
     ) throws {
         index = recovered.index
         self.files = files
@@ -115,7 +118,10 @@ final class StoreWriter: Sendable {
     // MARK: Putting
 
     private func put(
-        _ record: SegmentRecord, _ bytes: [UInt8], _ range: Range<Int>, _ batch: inout Batch,
+        _ record: SegmentRecord,
+        _ bytes: [UInt8],
+        _ range: Range<Int>,
+        _ batch: inout Batch,
         _ state: inout State
     ) throws(NetworkError) {
         if let location = try find(record.shard, batch) {
@@ -134,8 +140,11 @@ final class StoreWriter: Sendable {
             batch.segments[segment.number] = segment
             batch.changes.ends[segment.number] = offset + UInt64(footprint)
             batch.changes.added[record.shard] = ShardIndex.Location(
-                segment: segment.number, offset: offset, length: record.length,
-                owner: record.owner)
+                segment: segment.number,
+                offset: offset,
+                length: record.length,
+                owner: record.owner
+            )
             batch.footprint += footprint
         } catch let error as NetworkError {
             throw error
@@ -149,7 +158,10 @@ final class StoreWriter: Sendable {
     }
 
     private func append(
-        _ record: SegmentRecord, _ bytes: [UInt8], _ range: Range<Int>, _ state: inout State
+        _ record: SegmentRecord,
+        _ bytes: [UInt8],
+        _ range: Range<Int>,
+        _ state: inout State
     ) throws -> (SegmentFiles.Segment, offset: UInt64) {
         if let active = state.active,
             active.end + UInt64(record.footprint) > UInt64(SegmentFiles.segmentBytesMax)
@@ -163,7 +175,8 @@ final class StoreWriter: Sendable {
         try bytes.withUnsafeBytes { bytes in
             try segment.file.write(
                 at: offset + UInt64(record.headerBytes),
-                from: UnsafeRawBufferPointer(rebasing: bytes[range]))
+                from: UnsafeRawBufferPointer(rebasing: bytes[range])
+            )
         }
         state.active = (segment, offset + UInt64(record.footprint))
         return (segment, offset)
@@ -177,12 +190,16 @@ final class StoreWriter: Sendable {
 
     /// The same shard may come again, when its owner has not heard our first answer.
     private func checkSame(
-        _ record: SegmentRecord, _ location: ShardIndex.Location, _ batch: Batch
+        _ record: SegmentRecord,
+        _ location: ShardIndex.Location,
+        _ batch: Batch
     ) throws(NetworkError) {
         let stored: SegmentRecord?
         do {
             stored = try ShardStore.record(
-                at: location, in: try files.segment(location.segment))
+                at: location,
+                in: try files.segment(location.segment)
+            )
         } catch {
             logger.error("shard \(record.shard): \(error)")
             stored = nil
@@ -191,14 +208,18 @@ final class StoreWriter: Sendable {
             stored?.root == record.root
         else {
             throw NetworkError(
-                .exists, "another shard has the id \(record.shard.short); delete it first")
+                .exists,
+                "another shard has the id \(record.shard.short); delete it first"
+            )
         }
     }
 
     // MARK: Deleting
 
     private func delete(
-        _ shards: [ShardID], _ owner: NodeID, _ batch: inout Batch
+        _ shards: [ShardID],
+        _ owner: NodeID,
+        _ batch: inout Batch
     ) throws(NetworkError) {
         var found: [(ShardID, ShardIndex.Location)] = []
         for shard in shards {
@@ -221,7 +242,8 @@ final class StoreWriter: Sendable {
 
     /// Where a shard lies for the command at hand, with what the batch did before it.
     private func find(
-        _ shard: ShardID, _ batch: Batch
+        _ shard: ShardID,
+        _ batch: Batch
     ) throws(NetworkError) -> ShardIndex.Location? {
         if let added = batch.changes.added[shard] { return added }
         if batch.changes.removed[shard] != nil { return nil }
@@ -262,17 +284,22 @@ final class StoreWriter: Sendable {
         }
         state.punched = []
         state.goneSegments = []
-        let used = Int(batch.footprint) - changes.removed.values.reduce(0) { $0 + $1.place.footprint }
+        let used =
+            Int(batch.footprint) - changes.removed.values.reduce(0) { $0 + $1.place.footprint }
         let shards = changes.added.count - changes.removed.count
         self.used.store(UInt64(clamping: Int(clamping: usedBytes) + used), ordering: .relaxed)
         self.shards.store(
-            UInt64(clamping: Int(clamping: shardCount) + shards), ordering: .relaxed)
+            UInt64(clamping: Int(clamping: shardCount) + shards),
+            ordering: .relaxed
+        )
         return nil
     }
 
     /// Takes back what a batch wrote that does not count.
     private func abandon(
-        _ batch: Batch, _ before: (active: Active?, next: UInt64), after failure: NetworkError,
+        _ batch: Batch,
+        _ before: (active: Active?, next: UInt64),
+        after failure: NetworkError,
         _ state: inout State
     ) {
         state.active = nil
@@ -292,12 +319,16 @@ final class StoreWriter: Sendable {
         for place in places {
             do {
                 let isFreed = try files.punch(
-                    place.segment, offset: place.offset, length: place.length)
+                    place.segment,
+                    offset: place.offset,
+                    length: place.length
+                )
                 state.punched.append(place)
                 if !isFreed, state.canPunch {
                     state.canPunch = false
                     logger.warning(
-                        "\(directory): this file system cannot free parts of files; space comes back a whole segment of 256 MiB at a time")
+                        "\(directory): this file system cannot free parts of files; space comes back a whole segment of 256 MiB at a time"
+                    )
                 }
             } catch {
                 // Its row in `freed` stays, so the next start tries again.
