@@ -17,12 +17,13 @@ struct BackgroundMount {
     /// POSIX_SPAWN_SETSID of <spawn.h>, which Swift does not see without _GNU_SOURCE.
     private static let newSession: Int32 = 0x80
 
-    /// Starts the process and returns when it is mounted.
+    /// Starts the process and returns when the volume is mounted at `directory`, a resolved path.
     ///
-    /// - Parameter directory: The mount point, resolved.
     /// - Throws: what kept it from mounting.
     static func start(
-        _ arguments: [String], at directory: String, note: (String) -> Void
+        _ arguments: [String],
+        at directory: String,
+        note: (String) -> Void
     ) throws(ControlFailure) {
         let process: (pid: pid_t, reading: Descriptor)
         do throws(DiskError) {
@@ -36,7 +37,8 @@ struct BackgroundMount {
         guard stat(directory, &status) == 0 else {
             throw ControlFailure(
                 .failed,
-                "mounted, but \(directory) does not answer: \(DiskError.reason(of: errno))")
+                "mounted, but \(directory) does not answer: \(DiskError.reason(of: errno))"
+            )
         }
     }
 
@@ -82,7 +84,9 @@ struct BackgroundMount {
     }
 
     private static func listen(
-        _ reading: Descriptor, pid: pid_t, note: (String) -> Void
+        _ reading: Descriptor,
+        pid: pid_t,
+        note: (String) -> Void
     ) throws(ControlFailure) {
         var bytes: [UInt8] = []
         while let line = nextLine(of: reading, &bytes) {
@@ -100,7 +104,8 @@ struct BackgroundMount {
             .failed,
             signal == 0
                 ? "the mount process ended before it was mounted"
-                : "the mount process was killed by signal \(signal) before it was mounted")
+                : "the mount process was killed by signal \(signal) before it was mounted"
+        )
     }
 
     /// The next line without its end; `nil` at the end of the pipe.

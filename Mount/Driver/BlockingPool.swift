@@ -5,11 +5,12 @@ import Glibc
 ///
 /// Each job wakes one thread; a shared `Condition` would wake them all. When the queue is full,
 /// `run` waits: that is how the kernel learns to send less.
+// SAFETY: everything mutable is touched only between lock and unlock of `mutex`; the pthread
+// objects never move and are freed after the threads were joined or never started.
 package final class BlockingPool: @unchecked Sendable {
+    /// What a thread of the pool is to do; may block.
     package typealias Job = @Sendable () -> Void
 
-    // SAFETY: everything mutable is touched only between lock and unlock of `mutex`; the pthread
-    // objects never move and are freed after the threads were joined or never started.
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let work: UnsafeMutablePointer<pthread_cond_t>
     private let room: UnsafeMutablePointer<pthread_cond_t>
@@ -21,7 +22,9 @@ package final class BlockingPool: @unchecked Sendable {
 
     package let queueMax: Int
 
-    /// - Parameter queueMax: jobs that may wait for a thread.
+    /// Starts the threads; up to `queueMax` jobs may wait for one.
+    ///
+    /// - Throws: what keeps a thread from being started.
     package init(_ name: String, threadCount: Int, queueMax: Int) throws(DiskError) {
         self.queueMax = queueMax
         mutex = .allocate(capacity: 1)

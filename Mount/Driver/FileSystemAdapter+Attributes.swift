@@ -15,7 +15,9 @@ extension FileSystemAdapter {
     }
 
     package func setAttributes(
-        _ request: consuming Request, _ change: AttributeChange, of ino: InodeNumber,
+        _ request: consuming Request,
+        _ change: AttributeChange,
+        of ino: InodeNumber,
         killsPrivileges: Bool
     ) {
         let engine = engine
@@ -48,8 +50,12 @@ extension FileSystemAdapter {
         } reply: { request, statistics in
             request.reply(
                 space: FileSystemSpace(
-                    totalBytes: statistics.totalBytes, freeBytes: statistics.freeBytes,
-                    fileCount: statistics.fileCount, filesMax: Self.filesMax))
+                    totalBytes: statistics.totalBytes,
+                    freeBytes: statistics.freeBytes,
+                    fileCount: statistics.fileCount,
+                    filesMax: Self.filesMax
+                )
+            )
         }
     }
 }
@@ -59,11 +65,13 @@ extension VolumeEngine {
     private static let setGroupID: UInt16 = 0o2000
     private static let groupExecute: UInt16 = 0o010
 
-    /// Adds to `change` that the set-id bits go, as the kernel would have it: set-group-id stays
-    /// without group execution, where it means something else. File capabilities are removed by
-    /// the kernel itself, as an extended attribute.
+    /// Adds to `change` that the set-id bits go, as the kernel would have it.
+    ///
+    /// Set-group-id stays without group execution, where it means something else. File
+    /// capabilities are removed by the kernel itself, as an extended attribute.
     func stripPrivileges(
-        of ino: InodeNumber, in change: inout AttributeChange
+        of ino: InodeNumber,
+        in change: inout AttributeChange
     ) throws(FileSystemError) {
         guard change.mode == nil else { return }
         let attributes = try attributes(of: ino)

@@ -7,7 +7,10 @@ extension FileSystemAdapter {
     // MARK: Opening and closing
 
     package func create(
-        _ request: consuming Request, _ new: NewInode, name: [UInt8], in parent: InodeNumber,
+        _ request: consuming Request,
+        _ new: NewInode,
+        name: [UInt8],
+        in parent: InodeNumber,
         how: OpenRequest
     ) {
         let engine = engine
@@ -30,7 +33,10 @@ extension FileSystemAdapter {
 
     /// Makes the file; takes the one that is there if the kernel's view of it was out of date.
     private func createOrFind(
-        _ new: NewInode, named name: EntryName, in parent: InodeNumber, _ how: OpenRequest
+        _ new: NewInode,
+        named name: EntryName,
+        in parent: InodeNumber,
+        _ how: OpenRequest
     ) throws(FileSystemError) -> (Attributes, isNew: Bool) {
         do throws(FileSystemError) {
             return (try engine.create(new, named: name, in: parent), true)
@@ -66,7 +72,10 @@ extension FileSystemAdapter {
     // MARK: Reading and writing
 
     package func read(
-        _ request: consuming Request, _ ino: InodeNumber, offset: UInt64, count: Int
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        offset: UInt64,
+        count: Int
     ) {
         let buffer = ReadBuffer(byteCount: count)
         switch fill(buffer, ino, offset, .never) {
@@ -84,7 +93,10 @@ extension FileSystemAdapter {
     }
 
     private func fill(
-        _ buffer: ReadBuffer, _ ino: InodeNumber, _ offset: UInt64, _ wait: Wait
+        _ buffer: ReadBuffer,
+        _ ino: InodeNumber,
+        _ offset: UInt64,
+        _ wait: Wait
     ) -> Result<Int, FileSystemError> {
         attempt { () throws(FileSystemError) in
             try engine.read(ino, offset: offset, into: buffer.bytes, wait: wait)
@@ -92,8 +104,11 @@ extension FileSystemAdapter {
     }
 
     package func write(
-        _ request: consuming Request, _ ino: InodeNumber, offset: UInt64,
-        bytes: UnsafeRawBufferPointer, killsPrivileges: Bool
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        offset: UInt64,
+        bytes: UnsafeRawBufferPointer,
+        killsPrivileges: Bool
     ) {
         if killsPrivileges {
             let stripped = attempt { () throws(FileSystemError) in
@@ -113,7 +128,10 @@ extension FileSystemAdapter {
     }
 
     private func write(
-        _ request: consuming Request, _ ino: InodeNumber, _ offset: UInt64, copy: [UInt8]
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        _ offset: UInt64,
+        copy: [UInt8]
     ) {
         let engine = engine
         serveWaiting(request, on: dataLane) { [self] wait throws(FileSystemError) in
@@ -139,7 +157,9 @@ extension FileSystemAdapter {
     // MARK: Space
 
     package func allocate(
-        _ request: consuming Request, _ ino: InodeNumber, range: Range<UInt64>,
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        range: Range<UInt64>,
         mode: AllocationMode?
     ) {
         guard let mode else { return request.fail(EOPNOTSUPP) }
@@ -168,7 +188,10 @@ extension FileSystemAdapter {
     /// engine has not seen may hold data where it sees a hole or the end. It is made to write them
     /// back first, on a lane of its own: that sends write requests and waits for their replies.
     package func seek(
-        _ request: consuming Request, _ ino: InodeNumber, from offset: UInt64, to target: SeekKind
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        from offset: UInt64,
+        to target: SeekKind
     ) {
         guard writers.contains(ino) else {
             return finishSeek(request, ino, offset, target)
@@ -182,7 +205,10 @@ extension FileSystemAdapter {
     }
 
     private func finishSeek(
-        _ request: consuming Request, _ ino: InodeNumber, _ offset: UInt64, _ target: SeekKind
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        _ offset: UInt64,
+        _ target: SeekKind
     ) {
         let found = attempt { () throws(FileSystemError) in
             try engine.seek(ino, from: offset, to: target == .data ? .data : .hole)
@@ -194,14 +220,23 @@ extension FileSystemAdapter {
     }
 
     package func copyRange(
-        _ request: consuming Request, from source: InodeNumber, at sourceOffset: UInt64,
-        to target: InodeNumber, at targetOffset: UInt64, count: UInt64
+        _ request: consuming Request,
+        from source: InodeNumber,
+        at sourceOffset: UInt64,
+        to target: InodeNumber,
+        at targetOffset: UInt64,
+        count: UInt64
     ) {
         let engine = engine
         serve(request, on: dataLane) { wait throws(FileSystemError) in
             try engine.copyRange(
-                from: source, at: sourceOffset, to: target, at: targetOffset, count: count,
-                wait: wait)
+                from: source,
+                at: sourceOffset,
+                to: target,
+                at: targetOffset,
+                count: count,
+                wait: wait
+            )
         } reply: { request, copied in
             // More than `count` is never copied, and the kernel asks for less than 2^31.
             request.reply(written: Int(clamping: copied))

@@ -8,7 +8,9 @@ extension FileSystemAdapter {
     private static let dotDotCookie: UInt64 = 2
 
     package func readDirectory(
-        _ request: consuming Request, _ ino: InodeNumber, after cookie: UInt64,
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        after cookie: UInt64,
         listing: consuming DirectoryListing
     ) {
         var listing = listing
@@ -18,7 +20,10 @@ extension FileSystemAdapter {
             let isFull = try !addDots(to: &listing, of: ino, after: cookie)
             if !isFull {
                 let entries = try engine.readDirectory(
-                    ino, after: max(cookie, Self.dotDotCookie), limit: listing.entryCountMax)
+                    ino,
+                    after: max(cookie, Self.dotDotCookie),
+                    limit: listing.entryCountMax
+                )
                 for entry in entries {
                     guard listing.add(entry) else { break }
                     if listing.carriesAttributes { referenced.append(entry.attributes.ino) }
@@ -35,7 +40,9 @@ extension FileSystemAdapter {
 
     /// - Returns: whether there is room for more.
     private func addDots(
-        to listing: inout DirectoryListing, of ino: InodeNumber, after cookie: UInt64
+        to listing: inout DirectoryListing,
+        of ino: InodeNumber,
+        after cookie: UInt64
     ) throws(FileSystemError) -> Bool {
         if cookie < Self.dotCookie {
             guard listing.add(dots: 1, of: ino, cookie: Self.dotCookie) else { return false }

@@ -11,7 +11,10 @@ extension FileSystemAdapter {
     private static let systemPrefix = Array("system.".utf8)
 
     package func getExtendedAttribute(
-        _ request: consuming Request, _ name: [UInt8], of ino: InodeNumber, bytesMax: Int
+        _ request: consuming Request,
+        _ name: [UInt8],
+        of ino: InodeNumber,
+        bytesMax: Int
     ) {
         if name == Self.controlName {
             return reply(request, value: controlPath, bytesMax: bytesMax)
@@ -27,7 +30,10 @@ extension FileSystemAdapter {
     }
 
     package func setExtendedAttribute(
-        _ request: consuming Request, _ name: [UInt8], to value: [UInt8], mode: XattrMode?,
+        _ request: consuming Request,
+        _ name: [UInt8],
+        to value: [UInt8],
+        mode: XattrMode?,
         of ino: InodeNumber
     ) {
         guard !name.starts(with: Self.systemPrefix) else { return request.fail(EOPNOTSUPP) }
@@ -38,7 +44,9 @@ extension FileSystemAdapter {
     }
 
     package func listExtendedAttributes(
-        _ request: consuming Request, of ino: InodeNumber, bytesMax: Int
+        _ request: consuming Request,
+        of ino: InodeNumber,
+        bytesMax: Int
     ) {
         switch attempt({ () throws(FileSystemError) in try engine.extendedAttributes(of: ino) }) {
         case .success(let names):
@@ -48,7 +56,9 @@ extension FileSystemAdapter {
     }
 
     package func removeExtendedAttribute(
-        _ request: consuming Request, _ name: [UInt8], of ino: InodeNumber
+        _ request: consuming Request,
+        _ name: [UInt8],
+        of ino: InodeNumber
     ) {
         guard !name.starts(with: Self.systemPrefix) else { return request.fail(EOPNOTSUPP) }
         done(request) { () throws(FileSystemError) in

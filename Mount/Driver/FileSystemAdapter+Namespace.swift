@@ -8,7 +8,9 @@ extension FileSystemAdapter {
     private static let dotDot = [UInt8(ascii: "."), UInt8(ascii: ".")]
 
     package func lookup(
-        _ request: consuming Request, name: [UInt8], in parent: InodeNumber
+        _ request: consuming Request,
+        name: [UInt8],
+        in parent: InodeNumber
     ) {
         switch attempt({ () throws(FileSystemError) in try find(name, in: parent) }) {
         case .success(let attributes): reply(request, entry: attributes)
@@ -20,7 +22,8 @@ extension FileSystemAdapter {
 
     /// The kernel asks for "." and ".." to turn the inode number of a file handle into an inode.
     private func find(
-        _ name: [UInt8], in parent: InodeNumber
+        _ name: [UInt8],
+        in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
         if name == Self.dot { return try engine.attributes(of: parent) }
         if name == Self.dotDot {
@@ -43,7 +46,10 @@ extension FileSystemAdapter {
     }
 
     package func make(
-        _ request: consuming Request, _ new: NewInode, name: [UInt8], in parent: InodeNumber
+        _ request: consuming Request,
+        _ new: NewInode,
+        name: [UInt8],
+        in parent: InodeNumber
     ) {
         let made = attempt { () throws(FileSystemError) in
             try engine.create(new, named: try entryName(name), in: parent)
@@ -55,7 +61,10 @@ extension FileSystemAdapter {
     }
 
     package func link(
-        _ request: consuming Request, _ ino: InodeNumber, name: [UInt8], in parent: InodeNumber
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        name: [UInt8],
+        in parent: InodeNumber
     ) {
         let linked = attempt { () throws(FileSystemError) in
             try engine.link(ino, as: try entryName(name), in: parent)
@@ -67,7 +76,9 @@ extension FileSystemAdapter {
     }
 
     package func unlink(
-        _ request: consuming Request, name: [UInt8], in parent: InodeNumber
+        _ request: consuming Request,
+        name: [UInt8],
+        in parent: InodeNumber
     ) {
         done(request) { () throws(FileSystemError) in
             try engine.unlink(try entryName(name), in: parent)
@@ -75,7 +86,9 @@ extension FileSystemAdapter {
     }
 
     package func removeDirectory(
-        _ request: consuming Request, name: [UInt8], in parent: InodeNumber
+        _ request: consuming Request,
+        name: [UInt8],
+        in parent: InodeNumber
     ) {
         done(request) { () throws(FileSystemError) in
             try engine.removeDirectory(try entryName(name), in: parent)
@@ -83,16 +96,24 @@ extension FileSystemAdapter {
     }
 
     package func rename(
-        _ request: consuming Request, name: [UInt8], in parent: InodeNumber, to newName: [UInt8],
-        in newParent: InodeNumber, mode: RenameMode?
+        _ request: consuming Request,
+        name: [UInt8],
+        in parent: InodeNumber,
+        to newName: [UInt8],
+        in newParent: InodeNumber,
+        mode: RenameMode?
     ) {
         done(request) { () throws(FileSystemError) in
             guard let mode else {
                 throw FileSystemError(.invalid, "rename knows replace, no-replace and exchange")
             }
             try engine.rename(
-                try entryName(name), in: parent, to: try entryName(newName), in: newParent,
-                mode: mode)
+                try entryName(name),
+                in: parent,
+                to: try entryName(newName),
+                in: newParent,
+                mode: mode
+            )
         }
     }
 

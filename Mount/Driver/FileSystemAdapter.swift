@@ -15,14 +15,16 @@ import Synchronization
 /// hold them up, and so have calls that make the kernel send further requests.
 package final class FileSystemAdapter: Operations {
     /// Threads that wait for the network: the 16 requests of 64 KiB to 1 MiB that readahead sends
-    /// at once. Each waiting write holds a copy of at most 1 MiB.
+    /// at once.
     private static let dataThreadCount = 16
+    /// Requests that wait for one; a write among them holds a copy of at most 1 MiB.
     private static let dataQueueMax = 64
     /// Threads that wait for disk syncs; syncs of several threads share one commit.
     private static let syncThreadCount = 4
     private static let syncQueueMax = 64
-    /// Threads in calls that wait for the kernel, and so for the session's threads. These never
-    /// wait for room here: past the limit the call fails.
+    /// Threads in calls that wait for the kernel, and so for the session's threads.
+    ///
+    /// Those never wait for room here: past the limit the call fails.
     private static let kernelThreadCount = 2
     private static let kernelQueueMax = 256
 
@@ -37,11 +39,18 @@ package final class FileSystemAdapter: Operations {
     private let session = Mutex<Session?>(nil)
     private let onStart: @Sendable () -> Void
 
+    /// Starts the lanes' threads.
+    ///
     /// - Parameters:
-    ///   - controlPath: path of the mount's control socket.
-    ///   - onStart: called once the kernel has agreed on the protocol.
+    ///   - engine: Answers the requests.
+    ///   - controlPath: Path of the mount's control socket.
+    ///   - logger: Hears of what is worse than programs expect.
+    ///   - onStart: Called once the kernel has agreed on the protocol.
+    /// - Throws: what keeps a thread from being started.
     package init(
-        _ engine: VolumeEngine, controlPath: String, logger: Logger,
+        _ engine: VolumeEngine,
+        controlPath: String,
+        logger: Logger,
         onStart: @escaping @Sendable () -> Void = {}
     ) throws(DiskError) {
         self.engine = engine
@@ -49,11 +58,20 @@ package final class FileSystemAdapter: Operations {
         self.controlPath = Array(controlPath.utf8)
         self.onStart = onStart
         dataLane = try BlockingPool(
-            "data", threadCount: Self.dataThreadCount, queueMax: Self.dataQueueMax)
+            "data",
+            threadCount: Self.dataThreadCount,
+            queueMax: Self.dataQueueMax
+        )
         syncLane = try BlockingPool(
-            "sync", threadCount: Self.syncThreadCount, queueMax: Self.syncQueueMax)
+            "sync",
+            threadCount: Self.syncThreadCount,
+            queueMax: Self.syncQueueMax
+        )
         kernelLane = try BlockingPool(
-            "kernel", threadCount: Self.kernelThreadCount, queueMax: Self.kernelQueueMax)
+            "kernel",
+            threadCount: Self.kernelThreadCount,
+            queueMax: Self.kernelQueueMax
+        )
     }
 
     /// Tells which session's kernel caches to invalidate.
@@ -105,7 +123,8 @@ package final class FileSystemAdapter: Operations {
 
     /// Runs `body` at once without waiting, or on `lane` if it would wait; then replies.
     func serve<Answer>(
-        _ request: consuming Request, on lane: BlockingPool,
+        _ request: consuming Request,
+        on lane: BlockingPool,
         _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
         reply: @escaping @Sendable (consuming Request, Answer) -> Void
     ) {
@@ -119,7 +138,8 @@ package final class FileSystemAdapter: Operations {
 
     /// Runs `body` on `lane`; then replies.
     func serveWaiting<Answer>(
-        _ request: consuming Request, on lane: BlockingPool,
+        _ request: consuming Request,
+        on lane: BlockingPool,
         _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
         reply: @escaping @Sendable (consuming Request, Answer) -> Void
     ) {

@@ -30,7 +30,9 @@ struct HelperArguments: Hashable, Sendable {
     }
 
     private mutating func take(
-        letters: Substring, of word: String, rest: inout ArraySlice<String>
+        letters: Substring,
+        of word: String,
+        rest: inout ArraySlice<String>
     ) throws(ControlFailure) {
         var letters = letters
         while let letter = letters.popFirst() {
@@ -70,7 +72,9 @@ struct OptionValue {
         let suffix = text.dropFirst(digits.count).lowercased()
         guard let number = UInt64(digits), let shift = Self.shift(ofSuffix: suffix) else {
             throw ControlFailure(
-                .usage, "\(name)=\(text) is not a size; write it as 500M, 50G or 1T")
+                .usage,
+                "\(name)=\(text) is not a size; write it as 500M, 50G or 1T"
+            )
         }
         let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << shift)
         guard !overflow, bytes > 0 else {
@@ -94,7 +98,9 @@ struct OptionValue {
     func seconds(max: Double) throws(ControlFailure) -> Double {
         guard let seconds = Double(text), seconds >= 0, seconds <= max else {
             throw ControlFailure(
-                .usage, "\(name)=\(text) is not a number of seconds from 0 to \(Int(max))")
+                .usage,
+                "\(name)=\(text) is not a number of seconds from 0 to \(Int(max))"
+            )
         }
         return seconds
     }
@@ -103,7 +109,9 @@ struct OptionValue {
     func count(upTo max: UInt64) throws(ControlFailure) -> UInt64 {
         guard let count = UInt64(text), (1...max).contains(count) else {
             throw ControlFailure(
-                .usage, "\(name)=\(text) is not a whole number from 1 to \(max)")
+                .usage,
+                "\(name)=\(text) is not a whole number from 1 to \(max)"
+            )
         }
         return count
     }

@@ -7,7 +7,9 @@ import Logging
 /// Our entry in the kernel's table of mounts: how it is reached and taken away.
 final class KernelMount: Sendable {
     /// What the kernel reads ahead, in KiB: four of its largest requests, which the network
-    /// answers side by side. FUSE's own default of 128 KiB is less than one of them.
+    /// answers side by side.
+    ///
+    /// FUSE's own default of 128 KiB is less than one of them.
     private static let readAheadKiB = 4096
 
     let path: String

@@ -16,8 +16,10 @@ struct MountControl: ControlHandler {
     func status() throws(ControlFailure) -> VolumeStatus {
         let status = process.engine.status()
         var answer = VolumeStatus(
-            volume: process.opening.directory.name, mountpoint: process.mountPoint.path,
-            pid: getpid())
+            volume: process.opening.directory.name,
+            mountpoint: process.mountPoint.path,
+            pid: getpid()
+        )
         answer.state = process.phase
         answer.cpuSeconds = Clock.processCPUSeconds()
         answer.fill(from: status)
@@ -45,7 +47,8 @@ struct MountControl: ControlHandler {
     }
 
     func stop(
-        drainSeconds: Double, progress: (SyncProgress) -> Void
+        drainSeconds: Double,
+        progress: (SyncProgress) -> Void
     ) throws(ControlFailure) -> UInt64 {
         switch process.phase {
         case .mounted:
@@ -78,9 +81,13 @@ extension VolumeStatus {
         cacheBytesMax = status.cacheBytesMax
         providers = status.providers.map { provider in
             Provider(
-                id: provider.id.hex, address: "\(provider.address)", domain: provider.domain,
-                up: provider.isUp, usedBytes: provider.usedBytes,
-                capacityBytes: provider.capacityBytes)
+                id: provider.id.hex,
+                address: "\(provider.address)",
+                domain: provider.domain,
+                up: provider.isUp,
+                usedBytes: provider.usedBytes,
+                capacityBytes: provider.capacityBytes
+            )
         }
         providersUp = providers.filter(\.up).count
         providersDown = providers.count - providersUp

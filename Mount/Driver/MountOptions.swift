@@ -12,7 +12,9 @@ package struct MountOptions: Hashable, Sendable {
     }
 
     /// Seconds that unmounting may spend on placing what is dirty, if nothing else is said: a
-    /// minute, which a reboot can bear. What remains is on the local disk.
+    /// minute, which a reboot can bear.
+    ///
+    /// What remains is on the local disk.
     package static let drainSecondsDefault = 60.0
     /// A week, which is for ever; the control socket takes no more.
     package static let drainSecondsMax = 7 * 86_400.0
@@ -62,7 +64,9 @@ extension MountOptions {
         case 1: self.init(source: .embedded, directory: words.operands[0])
         case 2:
             self.init(
-                source: .volume(Self.volumeName(words.operands[0])), directory: words.operands[1])
+                source: .volume(Self.volumeName(words.operands[0])),
+                directory: words.operands[1]
+            )
         default: throw ControlFailure(.usage, Self.usage)
         }
         isForeground = words.flags.contains("f")
@@ -117,7 +121,9 @@ extension MountOptions {
         case "sync":
             guard value == "local" else {
                 throw ControlFailure(
-                    .usage, "sync=\(value) is not known; this version has sync=local")
+                    .usage,
+                    "sync=\(value) is not known; this version has sync=local"
+                )
             }
         case _ where Self.isIgnored(name): break
         default: throw Self.unknown(name)

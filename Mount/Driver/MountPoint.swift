@@ -14,7 +14,9 @@ struct MountPoint: Hashable, Sendable {
     ///
     /// - Throws: `notFound`, `usage` or `already`, saying what to do.
     init(
-        preparing directory: String, allowsNonEmpty: Bool, note: (String) -> Void = { _ in }
+        preparing directory: String,
+        allowsNonEmpty: Bool,
+        note: (String) -> Void = { _ in }
     ) throws(ControlFailure) {
         path = try Self.resolve(directory)
         let table = try Self.table()
@@ -23,13 +25,15 @@ struct MountPoint: Hashable, Sendable {
                 throw ControlFailure(
                     .already,
                     "\(path) is a mount point already (\(there.source), type \(there.type));"
-                        + " unmount it first: umount \(path)")
+                        + " unmount it first: umount \(path)"
+                )
             }
             guard umount2(path, Int32(MNT_DETACH)) == 0 else {
                 throw ControlFailure(
                     .failed,
                     "\(path) is left from a mount whose process died, and cannot be detached:"
-                        + " \(DiskError.reason(of: errno))")
+                        + " \(DiskError.reason(of: errno))"
+                )
             }
             note("detached \(there.source) from \(path): its mount process had died")
         }
@@ -42,7 +46,9 @@ struct MountPoint: Hashable, Sendable {
         } catch {
             guard error.isNotFound else { throw ControlFailure(error) }
             throw ControlFailure(
-                .notFound, "mount point \(directory) does not exist; make it: mkdir \(directory)")
+                .notFound,
+                "mount point \(directory) does not exist; make it: mkdir \(directory)"
+            )
         }
     }
 
@@ -62,7 +68,8 @@ struct MountPoint: Hashable, Sendable {
     }
 
     private static func check(
-        _ path: String, allowsNonEmpty: Bool
+        _ path: String,
+        allowsNonEmpty: Bool
     ) throws(ControlFailure) {
         guard Directory.isDirectory(path) else {
             throw ControlFailure(.usage, "mount point \(path) is not a directory")
@@ -78,7 +85,8 @@ struct MountPoint: Hashable, Sendable {
             throw ControlFailure(
                 .usage,
                 "mount point \(path) is not empty, and a mount would hide what is in it; take"
-                    + " another directory, or mount with -o nonempty")
+                    + " another directory, or mount with -o nonempty"
+            )
         }
     }
 }

@@ -42,7 +42,10 @@ final class MountProcess: Sendable {
 
     /// Mounts; nothing is answered before `run`.
     private init(
-        _ options: MountOptions, mountPoint: MountPoint, opening: VolumeOpening, logger: Logger
+        _ options: MountOptions,
+        mountPoint: MountPoint,
+        opening: VolumeOpening,
+        logger: Logger
     ) throws(ControlFailure) {
         self.options = options
         self.mountPoint = mountPoint
@@ -52,8 +55,11 @@ final class MountProcess: Sendable {
         self.state = state
         do throws(DiskError) {
             adapter = try FileSystemAdapter(
-                opening.engine, controlPath: opening.directory.controlSocketPath, logger: logger,
-                onStart: { state.update { $0.isStarted = true } })
+                opening.engine,
+                controlPath: opening.directory.controlSocketPath,
+                logger: logger,
+                onStart: { state.update { $0.isStarted = true } }
+            )
         } catch {
             throw ControlFailure(error)
         }
@@ -69,32 +75,48 @@ final class MountProcess: Sendable {
 
     /// Mounts the volume and serves it until it is unmounted and drained.
     ///
-    /// - Parameter signals: What ends the process; blocked before any thread was started.
+    /// `signals` end the process; they were blocked before any thread was started.
+    ///
     /// - Throws: what kept it from mounting.
     static func run(
-        _ options: MountOptions, signals: SignalWaiter, readiness: Readiness
+        _ options: MountOptions,
+        signals: SignalWaiter,
+        readiness: Readiness
     ) throws(ControlFailure) {
         let mountPoint = try MountPoint(
-            preparing: options.directory, allowsNonEmpty: options.allowsNonEmpty,
-            note: readiness.note)
+            preparing: options.directory,
+            allowsNonEmpty: options.allowsNonEmpty,
+            note: readiness.note
+        )
         let directory: VolumeDirectory
         do throws(HomeError) {
             directory = try VolumeOpening.directory(
-                of: options.source, in: try Home(), note: readiness.note)
+                of: options.source,
+                in: try Home(),
+                note: readiness.note
+            )
         } catch {
             throw ControlFailure(error)
         }
         let log = options.isForeground ? MountLog() : MountLog(path: directory.logPath)
         let logger = log.logger("mount.mefs", level: options.debugs ? .debug : .info)
         let opening = try VolumeOpening(
-            directory, options: options, mountPoint: mountPoint.path, logger: logger)
+            directory,
+            options: options,
+            mountPoint: mountPoint.path,
+            logger: logger
+        )
         // The process must not keep the directory it was started in from being unmounted.
         chdir("/")
         let process: MountProcess
         let control: ControlServer
         do throws(ControlFailure) {
             process = try MountProcess(
-                options, mountPoint: mountPoint, opening: opening, logger: logger)
+                options,
+                mountPoint: mountPoint,
+                opening: opening,
+                logger: logger
+            )
             control = try process.startControl()
         } catch {
             logger.error("\(error.message)")
@@ -111,7 +133,9 @@ final class MountProcess: Sendable {
     private func startControl() throws(ControlFailure) -> ControlServer {
         do throws(DiskError) {
             return try ControlServer(
-                path: opening.directory.controlSocketPath, handler: MountControl(self))
+                path: opening.directory.controlSocketPath,
+                handler: MountControl(self)
+            )
         } catch {
             session.unmount()
             throw ControlFailure(error)
@@ -120,11 +144,12 @@ final class MountProcess: Sendable {
 
     // MARK: Serving
 
-    /// Serves the kernel until the mount is gone.
+    /// Serves the kernel until the mount is gone; calls `mounted` once the mount answers.
     ///
-    /// - Parameter mounted: Called once the mount answers.
+    /// - Throws: what keeps a thread from being started.
     private func serve(
-        _ signals: SignalWaiter, mounted: () -> Void
+        _ signals: SignalWaiter,
+        mounted: () -> Void
     ) throws(ControlFailure) {
         do throws(DiskError) {
             try startThreads(signals)
@@ -231,7 +256,9 @@ extension MountOptions {
         if allowsOthers ?? (geteuid() == 0) { words.append("allow_other") }
         words.append(contentsOf: kernelOptions)
         return Session.Options(
-            mountOptions: words, processorCount: threadCount ?? Host.processorCount(),
-            debugs: debugs)
+            mountOptions: words,
+            processorCount: threadCount ?? Host.processorCount(),
+            debugs: debugs
+        )
     }
 }

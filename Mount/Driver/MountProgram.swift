@@ -57,13 +57,17 @@ package enum MountProgram {
         let note = { (text: String) in Terminal.error("mount.mefs: \(text)") }
         // Here too, so that the commonest mistakes cost no process.
         let mountPoint = try MountPoint(
-            preparing: options.directory, allowsNonEmpty: options.allowsNonEmpty, note: note)
+            preparing: options.directory,
+            allowsNonEmpty: options.allowsNonEmpty,
+            note: note
+        )
         try BackgroundMount.start(words, at: mountPoint.path, note: note)
         if options.isVerbose { note("mounted at \(mountPoint.path)") }
     }
 
     private static func serve(
-        _ options: MountOptions, _ readiness: Readiness
+        _ options: MountOptions,
+        _ readiness: Readiness
     ) throws(ControlFailure) {
         // Before any thread is started: they inherit the blocked signals.
         let signals = SignalWaiter()

@@ -38,8 +38,11 @@ package struct MountTable: Hashable, Sendable {
             dash >= 6, fields.count > dash + 2
         else { return nil }
         return Entry(
-            mountPoint: text(fields[4]), device: text(fields[2]), type: text(fields[dash + 1]),
-            source: text(fields[dash + 2]))
+            mountPoint: text(fields[4]),
+            device: text(fields[2]),
+            type: text(fields[dash + 1]),
+            source: text(fields[dash + 2])
+        )
     }
 
     /// Undoes the kernel's escapes: a backslash and three octal digits.

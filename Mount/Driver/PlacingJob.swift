@@ -32,12 +32,15 @@ final class PlacingJob: Sendable {
     private let engine: VolumeEngine
     private let state: Condition<State>
 
-    /// - Parameter seconds: how long `watch` waits, from now; `nil` for as long as it takes.
+    /// Begins; `watch` will wait for `seconds` from now, or for as long as it takes.
+    ///
+    /// - Throws: what keeps the thread from being started.
     init(_ engine: VolumeEngine, seconds: Double? = nil) throws(ControlFailure) {
         self.engine = engine
         let deadline = seconds.map { Clock.monotonic() + .seconds($0) }
         state = Condition(
-            State(remaining: engine.status().totals.dirtyBytes, result: nil, deadline: deadline))
+            State(remaining: engine.status().totals.dirtyBytes, result: nil, deadline: deadline)
+        )
         do throws(DiskError) {
             try Thread.spawn("placing") { [self] in run() }
         } catch {

@@ -125,11 +125,15 @@ struct UnmountProgram {
         switch errno {
         case EBUSY:
             throw ControlFailure(
-                .failed, "\(path) is in use; see 'fuser -vm \(path)', or take umount -l")
+                .failed,
+                "\(path) is in use; see 'fuser -vm \(path)', or take umount -l"
+            )
         case EPERM: try unmountAsUser()
         case let code:
             throw ControlFailure(
-                .failed, "cannot unmount \(path): \(DiskError.reason(of: code))")
+                .failed,
+                "cannot unmount \(path): \(DiskError.reason(of: code))"
+            )
         }
     }
 

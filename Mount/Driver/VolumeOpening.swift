@@ -22,7 +22,9 @@ struct VolumeOpening {
 
     /// The volume's directory, made at the first use of the embedded network.
     static func directory(
-        of source: MountOptions.Source, in home: Home, note: (String) -> Void
+        of source: MountOptions.Source,
+        in home: Home,
+        note: (String) -> Void
     ) throws(HomeError) -> VolumeDirectory {
         guard case .embedded = source else {
             guard case .volume(let name) = source else { preconditionFailure("two cases only") }
@@ -35,15 +37,23 @@ struct VolumeOpening {
             guard error.code == .notFound else { throw error }
         }
         let made = try VolumeDirectory.create(
-            name, in: home, network: .local, code: LocalNetwork.code, seed: .random(),
-            writesPhrase: true)
+            name,
+            in: home,
+            network: .local,
+            code: LocalNetwork.code,
+            seed: .random(),
+            writesPhrase: true
+        )
         note("made volume '\(name)'; its recovery phrase is in \(made.path)/phrase")
         return made
     }
 
     /// Opens the volume; blocks until its embedded network, if it has one, is up.
     init(
-        _ directory: VolumeDirectory, options: MountOptions, mountPoint: String, logger: Logger
+        _ directory: VolumeDirectory,
+        options: MountOptions,
+        mountPoint: String,
+        logger: Logger
     ) throws(ControlFailure) {
         self.directory = directory
         do throws(HomeError) {
@@ -56,7 +66,13 @@ struct VolumeOpening {
             do {
                 network = try Self.connect(file, keys.identity, directory, logger)
                 engine = try Self.engine(
-                    directory, keys.key, network, options, mountPoint: mountPoint, logger)
+                    directory,
+                    keys.key,
+                    network,
+                    options,
+                    mountPoint: mountPoint,
+                    logger
+                )
             } catch {
                 localNetwork?.stop()
                 throw error
@@ -67,13 +83,19 @@ struct VolumeOpening {
     }
 
     private static func connect(
-        _ file: NetworkFile, _ identity: SigningKey, _ directory: VolumeDirectory, _ logger: Logger
+        _ file: NetworkFile,
+        _ identity: SigningKey,
+        _ directory: VolumeDirectory,
+        _ logger: Logger
     ) throws(HomeError) -> RemoteNetwork {
         let network: RemoteNetwork
         do throws(NetworkError) {
             network = try RemoteNetwork(
-                file: file, identity: identity, logger: logger,
-                directoryCache: directory.providersPath)
+                file: file,
+                identity: identity,
+                logger: logger,
+                directoryCache: directory.providersPath
+            )
         } catch {
             throw HomeError(.failed, error.message)
         }
@@ -87,12 +109,21 @@ struct VolumeOpening {
     }
 
     private static func engine(
-        _ directory: VolumeDirectory, _ key: VolumeKey, _ network: RemoteNetwork,
-        _ options: MountOptions, mountPoint: String, _ logger: Logger
+        _ directory: VolumeDirectory,
+        _ key: VolumeKey,
+        _ network: RemoteNetwork,
+        _ options: MountOptions,
+        mountPoint: String,
+        _ logger: Logger
     ) throws(HomeError) -> VolumeEngine {
         var configuration = VolumeConfiguration(
-            id: directory.id, name: directory.name, code: directory.code, key: key,
-            metadataPath: directory.metadataPath, cacheDirectory: directory.cacheDirectory)
+            id: directory.id,
+            name: directory.name,
+            code: directory.code,
+            key: key,
+            metadataPath: directory.metadataPath,
+            cacheDirectory: directory.cacheDirectory
+        )
         if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
         if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }
         if let seconds = options.dirtyAgeSeconds { configuration.dirtyAgeSeconds = seconds }
@@ -131,7 +162,8 @@ struct VolumeOpening {
             let remaining = try engine.shutdown(drainSeconds: 0)
             if remaining > 0 {
                 logger.warning(
-                    "\(remaining) bytes are only on this machine; the next mount places them")
+                    "\(remaining) bytes are only on this machine; the next mount places them"
+                )
             }
         } catch {
             logger.error("the volume was not closed cleanly: \(error.message)")

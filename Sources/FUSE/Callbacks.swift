@@ -24,7 +24,8 @@ final class CallbackContext: Sendable {
 
 /// Calls `body` with the request and the operations to ask; libfuse never passes a null request.
 private func serve(
-    _ raw: OpaquePointer?, _ body: (any Operations, consuming Request) -> Void
+    _ raw: OpaquePointer?,
+    _ body: (any Operations, consuming Request) -> Void
 ) {
     guard let raw else { return }
     body(CallbackContext.operations(of: raw), Request(raw))
@@ -84,8 +85,11 @@ extension fuse_lowlevel_ops {
             serve(raw) { operations, request in
                 guard let values else { return }
                 operations.setAttributes(
-                    request, AttributeChange(values.pointee, valid: valid), of: InodeNumber(ino),
-                    killsPrivileges: kills)
+                    request,
+                    AttributeChange(values.pointee, valid: valid),
+                    of: InodeNumber(ino),
+                    killsPrivileges: kills
+                )
             }
         }
         readlink = { raw, ino in
@@ -111,8 +115,13 @@ extension fuse_lowlevel_ops {
         rename = { raw, parent, name, newParent, newName, flags in
             serve(raw) {
                 $0.rename(
-                    $1, name: bytes(name), in: InodeNumber(parent), to: bytes(newName),
-                    in: InodeNumber(newParent), mode: RenameMode(flags: flags))
+                    $1,
+                    name: bytes(name),
+                    in: InodeNumber(parent),
+                    to: bytes(newName),
+                    in: InodeNumber(newParent),
+                    mode: RenameMode(flags: flags)
+                )
             }
         }
     }
@@ -144,7 +153,12 @@ extension fuse_lowlevel_ops {
                 let how = OpenRequest(flags: file?.pointee.flags ?? 0, killsPrivileges: kills)
                 let new = NewInode(.regular, mode, request.caller)
                 operations.create(
-                    request, new, name: bytes(name), in: InodeNumber(parent), how: how)
+                    request,
+                    new,
+                    name: bytes(name),
+                    in: InodeNumber(parent),
+                    how: how
+                )
             }
         }
     }
@@ -179,9 +193,12 @@ extension fuse_lowlevel_ops {
             let kills = fuse_shim_kills_privileges()
             serve(raw) {
                 $0.write(
-                    $1, InodeNumber(ino), offset: unsigned(offset),
+                    $1,
+                    InodeNumber(ino),
+                    offset: unsigned(offset),
                     bytes: UnsafeRawBufferPointer(start: start, count: size),
-                    killsPrivileges: kills)
+                    killsPrivileges: kills
+                )
             }
         }
         fallocate = { raw, ino, mode, offset, length, _ in
@@ -190,7 +207,11 @@ extension fuse_lowlevel_ops {
                 let (end, overflow) = start.addingReportingOverflow(unsigned(length))
                 guard !overflow else { return $1.fail(EFBIG) }
                 $0.allocate(
-                    $1, InodeNumber(ino), range: start..<end, mode: AllocationMode(mode: mode))
+                    $1,
+                    InodeNumber(ino),
+                    range: start..<end,
+                    mode: AllocationMode(mode: mode)
+                )
             }
         }
         lseek = { raw, ino, offset, whence, _ in
@@ -202,8 +223,13 @@ extension fuse_lowlevel_ops {
         copy_file_range = { raw, source, sourceOffset, _, target, targetOffset, _, size, _ in
             serve(raw) {
                 $0.copyRange(
-                    $1, from: InodeNumber(source), at: unsigned(sourceOffset),
-                    to: InodeNumber(target), at: unsigned(targetOffset), count: UInt64(size))
+                    $1,
+                    from: InodeNumber(source),
+                    at: unsigned(sourceOffset),
+                    to: InodeNumber(target),
+                    at: unsigned(targetOffset),
+                    count: UInt64(size)
+                )
             }
         }
     }
@@ -216,14 +242,22 @@ extension fuse_lowlevel_ops {
             serve(raw) {
                 let listing = DirectoryListing(bytesMax: size, carriesAttributes: false)
                 $0.readDirectory(
-                    $1, InodeNumber(ino), after: unsigned(offset), listing: listing)
+                    $1,
+                    InodeNumber(ino),
+                    after: unsigned(offset),
+                    listing: listing
+                )
             }
         }
         readdirplus = { raw, ino, size, offset, _ in
             serve(raw) {
                 let listing = DirectoryListing(bytesMax: size, carriesAttributes: true)
                 $0.readDirectory(
-                    $1, InodeNumber(ino), after: unsigned(offset), listing: listing)
+                    $1,
+                    InodeNumber(ino),
+                    after: unsigned(offset),
+                    listing: listing
+                )
             }
         }
         fsyncdir = { raw, ino, dataOnly, _ in
@@ -241,8 +275,12 @@ extension fuse_lowlevel_ops {
             serve(raw) {
                 let value = Array(UnsafeRawBufferPointer(start: value, count: size))
                 $0.setExtendedAttribute(
-                    $1, bytes(name), to: value, mode: XattrMode(flags: flags),
-                    of: InodeNumber(ino))
+                    $1,
+                    bytes(name),
+                    to: value,
+                    mode: XattrMode(flags: flags),
+                    of: InodeNumber(ino)
+                )
             }
         }
         listxattr = { raw, ino, size in

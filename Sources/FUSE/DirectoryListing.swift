@@ -14,7 +14,7 @@ package struct DirectoryListing: ~Copyable {
     private let buffer: UnsafeMutableRawBufferPointer
     private var used = 0
 
-    /// - Parameter bytesMax: room the kernel has.
+    /// An empty listing that takes up to `bytesMax` bytes, the room the kernel has.
     init(bytesMax: Int, carriesAttributes: Bool) {
         buffer = .allocate(byteCount: max(bytesMax, 1), alignment: 8)
         self.carriesAttributes = carriesAttributes
@@ -42,7 +42,9 @@ package struct DirectoryListing: ~Copyable {
     }
 
     private mutating func add(
-        _ name: [UInt8], _ entry: inout fuse_entry_param, cookie: UInt64
+        _ name: [UInt8],
+        _ entry: inout fuse_entry_param,
+        cookie: UInt64
     ) -> Bool {
         guard let next = Int(exactly: cookie) else { return false }
         let room = buffer.count - used

@@ -7,7 +7,7 @@ import Synchronization
 /// A `~Copyable` request cannot be captured by an escaping closure; this box can. One that is
 /// dropped before its request was taken answers EIO.
 package final class Handover: Sendable {
-    /// A `fuse_req_t`. libfuse lets any thread reply to a request.
+    /// A `fuse_req_t`; libfuse lets any thread reply to a request.
     private struct Raw: @unchecked Sendable {
         // SAFETY: a request is plain memory of libfuse that nobody else touches until the one
         // reply, and `take` gives it out once.

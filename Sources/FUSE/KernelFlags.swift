@@ -6,7 +6,7 @@ import Primitives
 // The kernel's flag words as values of ours.
 
 extension AttributeChange {
-    /// - Parameter valid: `FUSE_SET_ATTR_*` bits, saying which fields of `values` count.
+    /// The change to those fields of `values` that the `FUSE_SET_ATTR_*` bits of `valid` name.
     init(_ values: stat, valid: Int32) {
         self.init()
         if valid & FUSE_SET_ATTR_MODE != 0 { mode = UInt16(values.st_mode & 0o7777) }
@@ -31,15 +31,23 @@ extension NewInode {
     /// An inode that belongs to its maker; the kernel has applied the umask to `mode`.
     init(_ kind: FileKind, _ mode: UInt32, _ caller: Caller, rdev: UInt64 = 0) {
         self.init(
-            kind: kind, mode: UInt16(mode & 0o7777), uid: caller.uid, gid: caller.gid, rdev: rdev)
+            kind: kind,
+            mode: UInt16(mode & 0o7777),
+            uid: caller.uid,
+            gid: caller.gid,
+            rdev: rdev
+        )
     }
 }
 
 extension OpenRequest {
     init(flags: Int32, killsPrivileges: Bool) {
         self.init(
-            isForWriting: flags & O_ACCMODE != O_RDONLY, truncates: flags & O_TRUNC != 0,
-            isExclusive: flags & O_EXCL != 0, killsPrivileges: killsPrivileges)
+            isForWriting: flags & O_ACCMODE != O_RDONLY,
+            truncates: flags & O_TRUNC != 0,
+            isExclusive: flags & O_EXCL != 0,
+            killsPrivileges: killsPrivileges
+        )
     }
 }
 

@@ -4,14 +4,17 @@ import Primitives
 
 /// How long the kernel may trust what it was told.
 enum CacheTime {
-    /// Seconds for entries, missing entries and attributes: a day. The mount is the only writer,
-    /// so that the kernel sees every change; the bound only lets idle entries go stale one day.
+    /// Seconds for entries, missing entries and attributes: a day.
+    ///
+    /// The mount is the only writer, so that the kernel sees every change; the bound only lets
+    /// idle entries go stale one day.
     static let seconds: Double = 86_400
 }
 
 extension stat {
-    /// The preferred size of input and output that `stat(2)` reports. The page size: the kernel
-    /// takes it for the granularity of its page cache, and merges by itself.
+    /// The preferred size of input and output that `stat(2)` reports: the page size.
+    ///
+    /// The kernel takes it for the granularity of its page cache, and merges by itself.
     private static let blockBytes = 4096
 
     init(_ attributes: Attributes) {

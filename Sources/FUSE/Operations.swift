@@ -14,65 +14,114 @@ package protocol Operations: Sendable {
     /// The kernel drops `count` of the references that entry replies gave it.
     func forget(_ ino: InodeNumber, count: UInt64)
     func getAttributes(_ request: consuming Request, of ino: InodeNumber)
-    /// - Parameter killsPrivileges: set-id bits and file capabilities must go as well.
+    /// Changes attributes; with `killsPrivileges` set-id bits and file capabilities go as well.
     func setAttributes(
-        _ request: consuming Request, _ change: AttributeChange, of ino: InodeNumber,
-        killsPrivileges: Bool)
+        _ request: consuming Request,
+        _ change: AttributeChange,
+        of ino: InodeNumber,
+        killsPrivileges: Bool
+    )
 
     func readLink(_ request: consuming Request, _ ino: InodeNumber)
-    /// Makes an inode of any kind; `kind` and the rest come from mknod, mkdir or symlink. Owner
-    /// and group are the caller's.
+    /// Makes an inode of any kind, for mknod, mkdir and symlink; it belongs to the caller.
     func make(
-        _ request: consuming Request, _ new: NewInode, name: [UInt8], in parent: InodeNumber)
+        _ request: consuming Request,
+        _ new: NewInode,
+        name: [UInt8],
+        in parent: InodeNumber
+    )
     func link(
-        _ request: consuming Request, _ ino: InodeNumber, name: [UInt8], in parent: InodeNumber)
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        name: [UInt8],
+        in parent: InodeNumber
+    )
     func unlink(_ request: consuming Request, name: [UInt8], in parent: InodeNumber)
     func removeDirectory(_ request: consuming Request, name: [UInt8], in parent: InodeNumber)
-    /// - Parameter mode: `nil` if the kernel asks for a mode this library does not know.
+    /// Renames; `mode` is `nil` if the kernel asks for one that this library does not know.
     func rename(
-        _ request: consuming Request, name: [UInt8], in parent: InodeNumber, to newName: [UInt8],
-        in newParent: InodeNumber, mode: RenameMode?)
+        _ request: consuming Request,
+        name: [UInt8],
+        in parent: InodeNumber,
+        to newName: [UInt8],
+        in newParent: InodeNumber,
+        mode: RenameMode?
+    )
 
     func create(
-        _ request: consuming Request, _ new: NewInode, name: [UInt8], in parent: InodeNumber,
-        how: OpenRequest)
+        _ request: consuming Request,
+        _ new: NewInode,
+        name: [UInt8],
+        in parent: InodeNumber,
+        how: OpenRequest
+    )
     func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest)
     /// Nobody has this opening of the file any more; there is no reply to wait for.
     func release(_ request: consuming Request, _ ino: InodeNumber, forWriting: Bool)
     func sync(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool)
 
     func read(_ request: consuming Request, _ ino: InodeNumber, offset: UInt64, count: Int)
-    /// - Parameter bytes: valid until the method returns; copy them to hand the request over.
+    /// Writes `bytes`, which are valid until the method returns: copy them to hand over.
     func write(
-        _ request: consuming Request, _ ino: InodeNumber, offset: UInt64,
-        bytes: UnsafeRawBufferPointer, killsPrivileges: Bool)
-    /// - Parameter mode: `nil` if the kernel asks for a mode this library does not know.
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        offset: UInt64,
+        bytes: UnsafeRawBufferPointer,
+        killsPrivileges: Bool
+    )
+    /// As `fallocate(2)`; `mode` is `nil` if this library does not know it.
     func allocate(
-        _ request: consuming Request, _ ino: InodeNumber, range: Range<UInt64>,
-        mode: AllocationMode?)
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        range: Range<UInt64>,
+        mode: AllocationMode?
+    )
     func seek(
-        _ request: consuming Request, _ ino: InodeNumber, from offset: UInt64, to target: SeekKind)
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        from offset: UInt64,
+        to target: SeekKind
+    )
     func copyRange(
-        _ request: consuming Request, from source: InodeNumber, at sourceOffset: UInt64,
-        to target: InodeNumber, at targetOffset: UInt64, count: UInt64)
+        _ request: consuming Request,
+        from source: InodeNumber,
+        at sourceOffset: UInt64,
+        to target: InodeNumber,
+        at targetOffset: UInt64,
+        count: UInt64
+    )
 
     /// Fills `listing`; the next request goes on after the last cookie it took.
     func readDirectory(
-        _ request: consuming Request, _ ino: InodeNumber, after cookie: UInt64,
-        listing: consuming DirectoryListing)
+        _ request: consuming Request,
+        _ ino: InodeNumber,
+        after cookie: UInt64,
+        listing: consuming DirectoryListing
+    )
     func syncDirectory(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool)
     func statistics(_ request: consuming Request)
 
-    /// - Parameter bytesMax: room the caller has; 0 asks for the size only.
+    /// Answers with a value of up to `bytesMax` bytes, or with its size if that is 0.
     func getExtendedAttribute(
-        _ request: consuming Request, _ name: [UInt8], of ino: InodeNumber, bytesMax: Int)
-    /// - Parameter mode: `nil` if the kernel asks for a mode this library does not know.
+        _ request: consuming Request,
+        _ name: [UInt8],
+        of ino: InodeNumber,
+        bytesMax: Int
+    )
+    /// As `setxattr(2)`; `mode` is `nil` if this library does not know it.
     func setExtendedAttribute(
-        _ request: consuming Request, _ name: [UInt8], to value: [UInt8], mode: XattrMode?,
-        of ino: InodeNumber)
+        _ request: consuming Request,
+        _ name: [UInt8],
+        to value: [UInt8],
+        mode: XattrMode?,
+        of ino: InodeNumber
+    )
     func listExtendedAttributes(_ request: consuming Request, of ino: InodeNumber, bytesMax: Int)
     func removeExtendedAttribute(
-        _ request: consuming Request, _ name: [UInt8], of ino: InodeNumber)
+        _ request: consuming Request,
+        _ name: [UInt8],
+        of ino: InodeNumber
+    )
 }
 
 /// How a file is to be opened.
@@ -87,7 +136,9 @@ package struct OpenRequest: Hashable, Sendable {
     package let killsPrivileges: Bool
 
     package init(
-        isForWriting: Bool, truncates: Bool = false, isExclusive: Bool = false,
+        isForWriting: Bool,
+        truncates: Bool = false,
+        isExclusive: Bool = false,
         killsPrivileges: Bool = false
     ) {
         self.isForWriting = isForWriting

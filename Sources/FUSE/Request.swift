@@ -13,11 +13,14 @@ package struct Request: ~Copyable {
 
     deinit { fuse_reply_err(raw, EIO) }
 
-    /// Who asks. Meaningless for writes from the page cache.
+    /// Who asks; meaningless for writes from the page cache.
     package var caller: Caller {
         guard let context = fuse_req_ctx(raw) else { return Caller(uid: 0, gid: 0, pid: 0) }
         return Caller(
-            uid: context.pointee.uid, gid: context.pointee.gid, pid: context.pointee.pid)
+            uid: context.pointee.uid,
+            gid: context.pointee.gid,
+            pid: context.pointee.pid
+        )
     }
 
     /// Lets another thread reply, later.

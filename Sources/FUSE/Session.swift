@@ -36,7 +36,9 @@ package final class Session: Sendable {
     /// The largest write request; the largest Linux has (256 pages).
     private static let writeBytesMax: UInt32 = 1 << 20
     /// Background requests (readahead, write-back) on their way at once, and how many make the
-    /// kernel hold writers back. libfuse's 12 would leave a network's latency unhidden.
+    /// kernel hold writers back.
+    ///
+    /// libfuse's 12 would leave a network's latency unhidden.
     private static let backgroundRequestsMax: UInt32 = 64
     private static let congestionThreshold: UInt32 = 48
 
@@ -121,7 +123,7 @@ package final class Session: Sendable {
         return result == 0 || result == -ENOENT
     }
 
-    /// Has the kernel drop what it knows of an entry. As `invalidate(_:)`.
+    /// Has the kernel drop what it knows of an entry; as `invalidate(_:)`.
     package func invalidate(_ name: EntryName, in parent: InodeNumber) {
         let text = name.bytes.map { CChar(bitPattern: $0) }
         fuse_lowlevel_notify_inval_entry(raw.session, parent.rawValue, text, text.count)
@@ -146,7 +148,8 @@ package final class Session: Sendable {
 
 /// Settings of the whole process that a FUSE server wants.
 package enum ProcessMemory {
-    /// Keeps freed buffers of up to 32 MiB for reuse: else malloc maps, zeroes and unmaps one for
-    /// every request. Call once, at the start.
+    /// Keeps freed buffers of up to 32 MiB for reuse; call once, at the start.
+    ///
+    /// Else malloc maps, zeroes and unmaps one for every request.
     package static func keepLargeBlocks() { fuse_shim_keep_large_blocks() }
 }

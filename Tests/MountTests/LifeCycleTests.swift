@@ -6,16 +6,16 @@ import Testing
 
 @Suite(.enabled(if: Machine.canMount), .serialized)
 struct LifeCycleTests {
-    private static let write = """
-        import os, random, sys
-        data = random.Random(sys.argv[2]).randbytes(int(sys.argv[3]))
-        fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY); os.write(fd, data); os.fsync(fd)
-        """
-    private static let check = """
-        import random, sys
-        expected = random.Random(sys.argv[2]).randbytes(int(sys.argv[3]))
-        assert open(sys.argv[1], 'rb').read() == expected
-        """
+    private static let write =
+        Program.prelude + """
+            data = random.Random(sys.argv[2]).randbytes(int(sys.argv[3]))
+            fd = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY); os.write(fd, data); os.fsync(fd)
+            """
+    private static let check =
+        Program.prelude + """
+            expected = random.Random(sys.argv[2]).randbytes(int(sys.argv[3]))
+            assert open(sys.argv[1], 'rb').read() == expected
+            """
 
     private func write(_ name: String, bytes: Int, to volume: MountedVolume) throws {
         let ended = try volume.python(Self.write, in: volume.mountPoint, [name, name, "\(bytes)"])
@@ -102,7 +102,11 @@ struct LifeCycleTests {
             try volume.mount()
             // Not synced: it is with the kernel only when the signal comes.
             let file = try Descriptor(
-                opening: volume.mountPoint + "/f", .readWrite, .create, permissions: 0o600)
+                opening: volume.mountPoint + "/f",
+                .readWrite,
+                .create,
+                permissions: 0o600
+            )
             try file.write(at: 0, Array(repeating: 7, count: 200_000))
             let pid = try volume.processID()
             kill(pid, SIGTERM)
@@ -120,7 +124,11 @@ struct LifeCycleTests {
             try volume.mount()
             let pid = try volume.processID()
             var file: Descriptor? = try Descriptor(
-                opening: volume.mountPoint + "/f", .readWrite, .create, permissions: 0o600)
+                opening: volume.mountPoint + "/f",
+                .readWrite,
+                .create,
+                permissions: 0o600
+            )
             #expect(try volume.unmount(["-l"]).code == 0)
             try file?.write(at: 0, Array(repeating: 9, count: 100_000))
             #expect(try file?.read(at: 0, count: 5) == [9, 9, 9, 9, 9])

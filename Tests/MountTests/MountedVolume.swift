@@ -71,7 +71,8 @@ struct MountedVolume {
                 Clock.sleep(for: .milliseconds(50))
             }
         }
-        try? Directory.remove(tree: root)
+        // Not by ours, which leaves names alone that are not UTF-8.
+        _ = try? ChildProcess("/bin/rm", ["-rf", root]).wait()
     }
 
     // MARK: Programs
@@ -81,7 +82,10 @@ struct MountedVolume {
     func run(_ program: String, _ arguments: [String]) throws -> Ended {
         try WholeFile.remove(output)
         let child = try ChildProcess(
-            "/usr/bin/env", ["MEFS_HOME=\(home)", program] + arguments, output: .file(output))
+            "/usr/bin/env",
+            ["MEFS_HOME=\(home)", program] + arguments,
+            output: .file(output)
+        )
         guard let end = child.wait(for: Self.commandTimeout) else {
             child.signal(SIGKILL)
             _ = child.wait()
@@ -115,7 +119,9 @@ struct MountedVolume {
 
     /// Runs a Python program in `directory`.
     func python(
-        _ program: String, in directory: String, _ arguments: [String] = []
+        _ program: String,
+        in directory: String,
+        _ arguments: [String] = []
     ) throws -> Ended {
         let file = root + "/program.py"
         try WholeFile.replace(file, with: Array(program.utf8))

@@ -60,7 +60,9 @@ struct ProgramTests {
                     for thread in threads: thread.start()
                     for thread in threads: thread.join()
                     print('done')
-                    """, in: volume.mountPoint)
+                    """,
+                in: volume.mountPoint
+            )
             #expect(ended.code == 0 && ended.output == "done\n", "\(ended.output)")
         }
     }

@@ -5,44 +5,47 @@ struct Program: Sendable {
     let name: String
     let text: String
 
-    /// What every program begins with.
-    static let prelude = """
-        import ctypes, errno, fcntl, mmap, os, random, stat, struct, sys, threading, time
-        libc = ctypes.CDLL(None, use_errno=True)
-        def attempt(call, *arguments):
-            try:
-                result = call(*arguments)
-                shown = result if isinstance(result, (int, bytes, str, list)) else ''
-                print(call.__name__, 'ok', shown)
-            except OSError as error:
-                print(call.__name__, errno.errorcode[error.errno])
-        def c(name, *arguments):
-            ctypes.set_errno(0)
-            result = getattr(libc, name)(*arguments)
-            if result < 0: raise OSError(ctypes.get_errno(), name)
-            return result
-        def write(name, data):
-            with open(name, 'wb') as file: file.write(data)
-        def read(name):
-            with open(name, 'rb') as file: return file.read()
-        def show(name):
-            s = os.lstat(name)
-            print(name, oct(s.st_mode), s.st_nlink, s.st_uid, s.st_gid,
-                  s.st_size if not stat.S_ISDIR(s.st_mode) else '-')
-        def as_user(uid, body):
-            pid = os.fork()
-            if pid == 0:
-                code = 1
-                try:
-                    os.setgroups([]); os.setegid(uid); os.seteuid(uid)
-                    body()
-                    sys.stdout.flush()
-                    code = 0
-                finally:
-                    os._exit(code)
-            print('as', uid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    private static let modules =
+        "import ctypes, errno, fcntl, mmap, os, random, stat, struct, sys, threading, time\n"
 
-        """
+    /// What every program begins with.
+    static let prelude =
+        modules + """
+            libc = ctypes.CDLL(None, use_errno=True)
+            def attempt(call, *arguments):
+                try:
+                    result = call(*arguments)
+                    shown = result if isinstance(result, (int, bytes, str, list)) else ''
+                    print(call.__name__, 'ok', shown)
+                except OSError as error:
+                    print(call.__name__, errno.errorcode[error.errno])
+            def c(name, *arguments):
+                ctypes.set_errno(0)
+                result = getattr(libc, name)(*arguments)
+                if result < 0: raise OSError(ctypes.get_errno(), name)
+                return result
+            def write(name, data):
+                with open(name, 'wb') as file: file.write(data)
+            def read(name):
+                with open(name, 'rb') as file: return file.read()
+            def show(name):
+                s = os.lstat(name)
+                print(name, oct(s.st_mode), s.st_nlink, s.st_uid, s.st_gid,
+                      s.st_size if not stat.S_ISDIR(s.st_mode) else '-')
+            def as_user(uid, body):
+                pid = os.fork()
+                if pid == 0:
+                    code = 1
+                    try:
+                        os.setgroups([]); os.setegid(uid); os.seteuid(uid)
+                        body()
+                        sys.stdout.flush()
+                        code = 0
+                    finally:
+                        os._exit(code)
+                print('as', uid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+            """
 }
 
 extension Program {
@@ -67,7 +70,8 @@ extension Program {
                 os.unlink('d/x'); os.rmdir('d'); os.unlink('a')
                 print(sorted(os.listdir('.')))
                 attempt(os.stat, 'a')
-                """),
+                """
+        ),
         Program(
             name: "rename, no-replace, exchange",
             text: """
@@ -88,7 +92,8 @@ extension Program {
                 attempt(os.rename, 'd/f', 'f2'); attempt(os.rename, 'missing', 'x')
                 os.link('f2', 'f3'); attempt(os.rename, 'f2', 'f3'); print(sorted(os.listdir('.')))
                 attempt(rename2, 'f2', 'f4', 8)
-                """),
+                """
+        ),
         Program(
             name: "links",
             text: """
@@ -101,7 +106,8 @@ extension Program {
                 os.symlink('../x/' + 'y' * 200, 'long'); print(os.readlink('long'))
                 os.symlink('nowhere', 'n'); attempt(os.stat, 'n'); attempt(os.readlink, 'b')
                 os.symlink('loop', 'loop'); attempt(os.stat, 'loop')
-                """),
+                """
+        ),
         Program(
             name: "odd names",
             text: """
@@ -113,7 +119,8 @@ extension Program {
                 print(os.stat('..').st_ino == os.stat('../.').st_ino)
                 os.makedirs('p/q/r'); print(os.stat('p/q/r/../..').st_ino == os.stat('p').st_ino)
                 print([e for e in ('.', '..') if e in os.listdir('p')])
-                """),
+                """
+        ),
         Program(
             name: "other kinds of inode",
             text: """
@@ -122,7 +129,8 @@ extension Program {
                 print(os.major(os.lstat('c').st_rdev), os.minor(os.lstat('c').st_rdev))
                 os.mknod('s', 0o600 | stat.S_IFSOCK); show('s')
                 os.mknod('r', 0o600); show('r')
-                """),
+                """
+        ),
         Program(
             name: "a directory that changes while it is read",
             text: """
@@ -143,7 +151,8 @@ extension Program {
                 with os.scandir('d') as entries:
                     for entry in entries: os.unlink('d/' + entry.name)
                 print(os.listdir('d')); os.rmdir('d')
-                """),
+                """
+        ),
         Program(
             name: "umask, owners, permissions",
             text: """
@@ -163,7 +172,8 @@ extension Program {
                 os.mkdir('g'); os.chown('g', 0, 4242); os.chmod('g', 0o2777)
                 def inherits(): write('g/f', b''); os.mkdir('g/h'); show('g/f'); show('g/h')
                 as_user(65534, inherits)
-                """),
+                """
+        ),
         Program(
             name: "set-id bits",
             text: """
@@ -179,7 +189,8 @@ extension Program {
                 reset(); as_user(65534, append); bits()
                 reset(0o6767); as_user(65534, append); bits()
                 reset(); append(); bits()
-                """),
+                """
+        ),
     ]
 
     private static let content: [Program] = [
@@ -205,7 +216,8 @@ extension Program {
                     else: os.fsync(fd)
                 os.close(fd)
                 print(read('f') == bytes(model), os.stat('f').st_size == len(model))
-                """),
+                """
+        ),
         Program(
             name: "append, truncate, sparse",
             text: """
@@ -221,7 +233,8 @@ extension Program {
                 print(os.pread(fd, 4, 1 << 30), os.pread(fd, 10, (5 << 30)))
                 attempt(os.lseek, fd, -1, os.SEEK_SET)
                 os.close(fd); attempt(os.write, fds[0], b'') ; attempt(os.truncate, 's', -1)
-                """),
+                """
+        ),
         Program(
             name: "mapped memory",
             text: """
@@ -233,7 +246,8 @@ extension Program {
                 one.flush(); os.ftruncate(fd, 1 << 20)
                 print(two[10:15]); one.close(); two.close(); os.close(fd)
                 data = read('m'); print(len(data), data[10:15], data.count(0))
-                """),
+                """
+        ),
         Program(
             name: "fallocate",
             text: """
@@ -251,7 +265,8 @@ extension Program {
                 data = os.pread(fd, 4_000_000, 0)
                 print(len(data), data.count(b'x'), data.index(0), data[:4096] == b'x' * 4096)
                 attempt(fallocate, PUNCH, 0, 5); attempt(fallocate, 0, 0, 0)
-                """),
+                """
+        ),
         Program(
             name: "copy_file_range",
             text: """
@@ -266,7 +281,8 @@ extension Program {
                 os.pwrite(a, b'fresh', 0); os.copy_file_range(a, b, 5, 0, 0)
                 print(os.pread(b, 5, 0))
                 os.sendfile(b, a, 0, 1000); print(os.fstat(b).st_size)
-                """),
+                """
+        ),
         Program(
             name: "an unlinked open file lives on",
             text: """
@@ -280,7 +296,8 @@ extension Program {
                 os.rename('u', 'v'); w = os.open('v', os.O_RDONLY)
                 write('x', b'new'); os.rename('x', 'v')
                 print(os.pread(w, 9, 0), read('v'))
-                """),
+                """
+        ),
     ]
 
     private static let others: [Program] = [
@@ -304,7 +321,8 @@ extension Program {
                 def short(): return c('getxattr', b'f', b'user.two', buffer, 10)
                 attempt(short); os.mkdir('d')
                 os.setxattr('d', 'user.d', b'd'); print(os.listxattr('d'))
-                """),
+                """
+        ),
         Program(
             name: "times",
             text: """
@@ -326,7 +344,8 @@ extension Program {
                 print(os.stat('.').st_mtime_ns > 9)
                 os.symlink('x', 's'); os.utime('s', ns=(3, 4), follow_symlinks=False)
                 print(os.lstat('s').st_mtime_ns)
-                """),
+                """
+        ),
         Program(
             name: "locks",
             text: """
@@ -345,7 +364,8 @@ extension Program {
                 fcntl.flock(fd, fcntl.LOCK_EX); child(whole)
                 fcntl.flock(fd, fcntl.LOCK_UN); child(whole)
                 fcntl.lockf(fd, fcntl.LOCK_EX, 20, 0); child(low); child(high)
-                """),
+                """
+        ),
         Program(
             name: "file handles",
             text: """
@@ -357,6 +377,7 @@ extension Program {
                 top = os.open('.', os.O_RDONLY)
                 fd = c('open_by_handle_at', top, buffer, os.O_RDONLY)
                 print(os.read(fd, 20))
-                """),
+                """
+        ),
     ]
 }
