@@ -89,6 +89,8 @@ extension VolumeStatus {
                 capacityBytes: provider.capacityBytes
             )
         }
+        stripes = totals.stripes
+        shards = totals.shards
         providersUp = providers.filter(\.up).count
         providersDown = providers.count - providersUp
         uploadBytesPerSecond = status.uploadBytesPerSecond

@@ -116,7 +116,7 @@ extension MetadataState {
             }
         }
 
-        stripe.row.state = .placed
+        setState(of: stripe, to: .placed)
         var cleaned: [BlockKey] = []
         for (block, inode, chunk) in current {
             let key = block.key
@@ -131,7 +131,7 @@ extension MetadataState {
             set(key.index, of: inode, in: chunk, to: entry)
             cleaned.append(key)
         }
-        if stripe.row.liveBlocks == 0 { stripe.row.state = .dead }
+        if stripe.row.liveBlocks == 0 { setState(of: stripe, to: .dead) }
         markDirty(stripe)
         changes.operations += 1
         return cleaned
@@ -168,7 +168,7 @@ extension MetadataState {
 
     func abandon(_ id: StripeID) throws(FileSystemError) {
         let stripe = try placingStripe(id)
-        stripe.row.state = .dead
+        setState(of: stripe, to: .dead)
         markDirty(stripe)
         changes.operations += 1
     }
@@ -210,6 +210,15 @@ extension MetadataState {
 
     // MARK: Second halves: cannot fail
 
+    private func setState(of stripe: Stripe, to state: StripeState) {
+        let before: UInt64 = stripe.row.state == .placed ? 1 : 0
+        let after: UInt64 = state == .placed ? 1 : 0
+        let shards = UInt64(stripe.row.code.n)
+        MetadataTotals.adjust(&totals.stripes, from: before, to: after)
+        MetadataTotals.adjust(&totals.shards, from: before * shards, to: after * shards)
+        stripe.row.state = state
+    }
+
     /// The block is what a file holds now.
     func addLive(_ location: BlockLocation) {
         guard let stripe = stripes.value(location.stripe) else { return }
@@ -223,7 +232,9 @@ extension MetadataState {
         guard let stripe = stripes.value(location.stripe) else { return }
         stripe.row.liveBlocks -= 1
         stripe.row.liveBytes = max(0, stripe.row.liveBytes - Int64(location.sealedBytes))
-        if stripe.row.liveBlocks <= 0, stripe.row.state == .placed { stripe.row.state = .dead }
+        if stripe.row.liveBlocks <= 0, stripe.row.state == .placed {
+            setState(of: stripe, to: .dead)
+        }
         markDirty(stripe)
     }
 }

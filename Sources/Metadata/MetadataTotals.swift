@@ -12,6 +12,10 @@ package struct MetadataTotals: Hashable, Sendable {
     package var residentBytes: UInt64 = 0
     /// Bytes of blocks that the network holds the newest version of.
     package var placedBytes: UInt64 = 0
+    /// Placed stripes of which some block is needed.
+    package var stripes: UInt64 = 0
+    /// Their shards.
+    package var shards: UInt64 = 0
     /// Bytes of blocks that only the cache holds the newest version of.
     package var dirtyBytes: UInt64 = 0
     package var dirtyBlocks = 0
@@ -29,6 +33,8 @@ package struct MetadataTotals: Hashable, Sendable {
         inodes = try reader.number("SELECT COUNT(*) FROM inode")
         files = try reader.number("SELECT COUNT(*) FROM inode WHERE kind = 1")
         fileBytes = try reader.number("SELECT TOTAL(size) FROM inode WHERE kind = 1")
+        stripes = try reader.number("SELECT COUNT(*) FROM stripe WHERE state = 2")
+        shards = try reader.number("SELECT TOTAL(k + m) FROM stripe WHERE state = 2")
         residentBytes = try reader.number("SELECT TOTAL(held) FROM residency")
         let located = try reader.number("SELECT TOTAL(valid) FROM block")
         let stale = try reader.number(

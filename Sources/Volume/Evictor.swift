@@ -55,14 +55,18 @@ final class Evictor: Sendable {
     /// - Returns: the bytes dropped.
     func dropAll() throws(FileSystemError) -> UInt64 {
         var dropped: UInt64 = 0
+        var last: BlockKey?
         while true {
-            let bytes = try evict(.max)
-            if bytes == 0 { return dropped }
-            dropped += bytes
+            let rows = try metadata.residentClean(after: last, limit: Self.batchMax)
+            guard let end = rows.last else { return dropped }
+            last = end.key
+            for (ino, rows) in Dictionary(grouping: rows, by: \.key.ino) {
+                dropped += try evict(rows.map(\.key.index), of: ino)
+            }
         }
     }
 
-    /// Drops clean blocks of at least `bytes` in all, if there are so many.
+    /// Drops clean blocks of about `bytes` in all, if there are so many.
     ///
     /// - Returns: the bytes dropped.
     func evict(_ bytes: UInt64) throws(FileSystemError) -> UInt64 {
@@ -121,8 +125,8 @@ final class Evictor: Sendable {
                 guard var block = state.blocks[index.rawValue], block.dirtySince == nil,
                     !block.resident.isEmpty
                 else { continue }
-                bytes += UInt64(
-                    block.resident.rawValue.nonzeroBitCount * Geometry.segmentBytes)
+                let segments = block.resident.rawValue.nonzeroBitCount * Geometry.segmentBytes
+                bytes += UInt64(min(segments, Int(block.location?.validBytes ?? 0)))
                 block.resident = []
                 state.blocks[index.rawValue] = block
                 evicted.append(index)
