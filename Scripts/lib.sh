@@ -8,7 +8,7 @@
 #   provider_pid[i], provider_port[i]   the providers, numbered from 1
 # shellcheck shell=bash
 
-set -euo pipefail
+set -Eeuo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 say() { printf '%s %s\n' "$(date +%T)" "$*"; }
@@ -27,6 +27,7 @@ world() {
     provider_port=()
     children=()
     trap 'finish $?' EXIT
+    trap 'echo "${0##*/}: line $LINENO: $BASH_COMMAND: failed" >&2' ERR
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
 }
@@ -56,7 +57,7 @@ need() {
 # The end of every script: everything of ours goes, the verdict stays.
 finish() {
     local status=$1 pid
-    trap - EXIT INT TERM HUP
+    trap - EXIT INT TERM HUP ERR
     set +e
     for pid in "${children[@]}"; do kill -9 "$pid" 2>/dev/null; done
     unmount_hard
@@ -222,7 +223,8 @@ sums() {
 same() {
     sums "$1" "$work/same.tmp"
     cmp -s "$2" "$work/same.tmp" && return
-    diff "$2" "$work/same.tmp" | head -n 10 >&2
+    echo "$(diff "$2" "$work/same.tmp" | grep -c '^<') files are not as they were, such as" >&2
+    diff -U 0 "$2" "$work/same.tmp" | grep '^[-+][^-+]' | sort -t ' ' -k 3,3 | head -n 12 >&2
     return 1
 }
 
@@ -248,7 +250,7 @@ END
 }
 
 # bytes_in DIR: sum of the sizes of the regular files below it.
-bytes_in() { find "$1" -type f -printf '%s\n' | awk '{ s += $1 } END { printf "%d\n", s }'; }
+bytes_in() { find "$1" -type f -printf '%s\n' | awk '{ s += $1 } END { printf "%.0f\n", s }'; }
 files_in() { find "$1" -type f | wc -l; }
 
 now() { date +%s.%N; }
