@@ -47,6 +47,7 @@ package final class RemoteNetwork: StorageNetwork {
 
     // MARK: StorageNetwork
 
+    /// The directory's providers; our own attempts overrule the keeper's word on who is up.
     package func providers() throws(NetworkError) -> [ProviderRecord] {
         try directory.providers().map { provider in
             var provider = provider

@@ -112,7 +112,8 @@ package final class NodeDirectory: Sendable {
         }
         guard lines[1] == role else {
             return NodeError(
-                "\(path) belongs to a \(lines[1].prefix(16)); choose another directory for a \(role)"
+                "\(path) belongs to a \(lines[1].prefix(16)); choose another directory for a"
+                    + " \(role)"
             )
         }
         return NodeError(

@@ -43,7 +43,8 @@ package final class Listener: Sendable {
         } catch {
             throw NetworkError(
                 .refused,
-                "cannot listen on \(address): \(TransportFailure.reason(error)); choose another address or port"
+                "cannot listen on \(address): \(TransportFailure.reason(error)); choose another"
+                    + " address or port"
             )
         }
     }

@@ -4,6 +4,7 @@ import Synchronization
 /// A result that another thread will bring: waited for by a thread of our own, or taken by
 /// callbacks.
 package final class Pending<Value: Sendable>: Sendable {
+    /// What is brought.
     package typealias Outcome = Result<Value, NetworkError>
 
     private struct State {

@@ -63,7 +63,8 @@ import Transport
             "1 to 16 keepers"
         ),
         (
-            "{\"format\":1,\"name\":\"a\",\"code\":\"4+2\",\"keepers\":[{\"address\":\"x\",\"publicKey\":\"\"}],\"signature\":\"\"}",
+            "{\"format\":1,\"name\":\"a\",\"code\":\"4+2\",\"signature\":\"\",\"keepers\":"
+                + "[{\"address\":\"x\",\"publicKey\":\"\"}]}",
             "\"x\" is not HOST:PORT"
         ),
         (

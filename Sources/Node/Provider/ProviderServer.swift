@@ -127,7 +127,8 @@ package final class ProviderServer: Sendable {
         }
         guard isPlain, (1...ProviderRecord.domainBytesMax).contains(domain.utf8.count) else {
             throw NodeError(
-                "a failure domain has 1 to \(ProviderRecord.domainBytesMax) bytes, no control characters"
+                "a failure domain has 1 to \(ProviderRecord.domainBytesMax) bytes, no control"
+                    + " characters"
             )
         }
         return domain

@@ -18,8 +18,9 @@ final class ShardIndex: Sendable {
         BEGIN;
         CREATE TABLE owners (id INTEGER PRIMARY KEY, node BLOB NOT NULL UNIQUE);
         CREATE TABLE shards (
-            shard BLOB PRIMARY KEY, owner INTEGER NOT NULL REFERENCES owners, segment INTEGER NOT NULL,
-            offset INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID;
+            shard BLOB PRIMARY KEY, owner INTEGER NOT NULL REFERENCES owners,
+            segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL)
+            WITHOUT ROWID;
         CREATE TABLE segments (
             number INTEGER PRIMARY KEY, end INTEGER NOT NULL, live INTEGER NOT NULL);
         CREATE TABLE freed (
@@ -226,7 +227,10 @@ final class ShardIndex: Sendable {
         }
         for (number, end) in changes.ends {
             try database.execute(
-                "INSERT INTO segments VALUES (?, ?, 0) ON CONFLICT DO UPDATE SET end = excluded.end",
+                """
+                INSERT INTO segments VALUES (?, ?, 0)
+                ON CONFLICT DO UPDATE SET end = excluded.end
+                """,
                 integer(number),
                 integer(end)
             )

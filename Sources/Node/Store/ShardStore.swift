@@ -27,6 +27,7 @@ package final class ShardStore: Sendable {
         case delete([ShardID], NodeID, Completion)
     }
 
+    /// Told how a put or a deletion ended, on the writer's thread; must not block.
     package typealias Completion = @Sendable (Result<Void, NetworkError>) -> Void
 
     package let directory: String

@@ -326,9 +326,8 @@ final class StoreWriter: Sendable {
                 state.punched.append(place)
                 if !isFreed, state.canPunch {
                     state.canPunch = false
-                    logger.warning(
-                        "\(directory): this file system cannot free parts of files; space comes back a whole segment of 256 MiB at a time"
-                    )
+                    logger.warning("\(directory): this file system cannot free parts of files")
+                    logger.warning("space comes back a whole segment of 256 MiB at a time")
                 }
             } catch {
                 // Its row in `freed` stays, so the next start tries again.
