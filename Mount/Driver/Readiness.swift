@@ -18,7 +18,7 @@ struct Readiness: Sendable {
 
     func ready() {
         send("ready")
-        if let fd { close(fd) }
+        if let fd { close(fd) } else { ServiceManager.notify("READY=1") }
     }
 
     func failed(_ failure: ControlFailure) {
@@ -69,4 +69,31 @@ enum Terminal {
     }
 
     static var isInteractive: Bool { isatty(STDERR_FILENO) == 1 }
+}
+
+/// The service manager that started this process, if one did and waits to be told (`man 3
+/// sd_notify`).
+enum ServiceManager {
+    static func notify(_ message: String) {
+        guard let variable = getenv("NOTIFY_SOCKET") else { return }
+        var path = Array(UnsafeRawBufferPointer(start: variable, count: strlen(variable)))
+        var address = sockaddr_un()
+        let pathBytesMax = MemoryLayout.size(ofValue: address.sun_path)
+        guard !path.isEmpty, path.count < pathBytesMax else { return }
+        // A name in the abstract namespace begins with NUL, written as "@".
+        if path[0] == UInt8(ascii: "@") { path[0] = 0 }
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+        let type = Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        let descriptor = socket(AF_UNIX, type, 0)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        let bytes = Array(message.utf8)
+        let size = MemoryLayout<sa_family_t>.size + path.count
+        withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                _ = sendto(descriptor, bytes, bytes.count, 0, pointer, socklen_t(size))
+            }
+        }
+    }
 }
