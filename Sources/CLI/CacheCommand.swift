@@ -3,11 +3,15 @@ import Control
 
 struct CacheCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cache", abstract: "Look after the local cache.", subcommands: [Drop.self])
+        commandName: "cache",
+        abstract: "Look after the local cache.",
+        subcommands: [Drop.self]
+    )
 
     struct Drop: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Evict everything that is placed from the local disk; dirty data stays.")
+            abstract: "Evict everything that is placed from the local disk; dirty data stays."
+        )
 
         @Argument(help: "The mount point, or anything below it.")
         var directory: String

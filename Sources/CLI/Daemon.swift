@@ -8,7 +8,9 @@ struct Daemon {
     private let signals: SignalWaiter
     private let isSupervised: Bool
 
-    /// Prepares the process. To be called before anything starts a thread, so that every thread
+    /// Prepares the process.
+    ///
+    /// To be called before anything starts a thread, so that every thread
     /// has the signals blocked that `waitForEnd` waits for.
     init(label: String, supervised: Bool) throws {
         // A supervised daemon shares the terminal's process group with its mount: Ctrl-C there

@@ -16,7 +16,8 @@ struct Mefs: ParsableCommand {
             VolumeCommand.self, StatusCommand.self, SyncCommand.self, WaitCommand.self,
             CacheCommand.self, NetworkCommand.self, ProviderCommand.self, KeeperCommand.self,
             VersionCommand.self,
-        ])
+        ]
+    )
 }
 
 /// The process's entry: parses, runs, and turns every error into one line and an exit code.

@@ -9,8 +9,10 @@ import Transport
 
 struct NetworkCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "network", abstract: "Make and look at network files.",
-        subcommands: [Export.self, Show.self])
+        commandName: "network",
+        abstract: "Make and look at network files.",
+        subcommands: [Export.self, Show.self]
+    )
 
     struct Export: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -18,7 +20,8 @@ struct NetworkCommand: ParsableCommand {
             discussion: """
                 Whoever has the file can join the network. The keeper's key is taken as it is met; \
                 compare the id that is printed with the one in the keeper's log.
-                """)
+                """
+        )
 
         @Option(help: ArgumentHelp("Address of the keeper.", valueName: "host:port"))
         var keeper: NodeAddress
@@ -31,7 +34,8 @@ struct NetworkCommand: ParsableCommand {
 
         @Option(
             name: .shortAndLong,
-            help: ArgumentHelp("File to write (default: standard output).", valueName: "file"))
+            help: ArgumentHelp("File to write (default: standard output).", valueName: "file")
+        )
         var output: String?
 
         @Flag(help: "Print JSON; the file itself is JSON anyway.")
@@ -39,7 +43,11 @@ struct NetworkCommand: ParsableCommand {
 
         func run() throws {
             let file = try FirstContact.exportNetwork(
-                named: name, code: code, from: keeper, as: .random())
+                named: name,
+                code: code,
+                from: keeper,
+                as: .random()
+            )
             guard let output else {
                 return Output.raw(String(decoding: file.encoded(), as: UTF8.self))
             }
@@ -52,7 +60,8 @@ struct NetworkCommand: ParsableCommand {
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Check a network file and print what it says.")
+            abstract: "Check a network file and print what it says."
+        )
 
         @Argument(help: "The network file.")
         var file: String
@@ -72,7 +81,10 @@ struct NetworkCommand: ParsableCommand {
 
         private func providers(of file: NetworkFile) throws -> [ProviderRecord] {
             let network = try RemoteNetwork(
-                file: file, identity: .random(), logger: .silent)
+                file: file,
+                identity: .random(),
+                logger: .silent
+            )
             defer { network.close() }
             return try network.providers()
         }
@@ -108,14 +120,20 @@ struct NetworkReport: Encodable {
         code = "\(file.code)"
         keepers = file.keepers.map { keeper in
             Keeper(
-                id: keeper.publicKey.nodeID.hex, address: "\(keeper.address)",
-                publicKey: Hex.encode(keeper.publicKey.bytes))
+                id: keeper.publicKey.nodeID.hex,
+                address: "\(keeper.address)",
+                publicKey: Hex.encode(keeper.publicKey.bytes)
+            )
         }
         providers = live?.map { provider in
             Provider(
-                id: provider.id.hex, address: "\(provider.address)", domain: provider.domain,
-                up: provider.isUp, usedBytes: provider.usedBytes,
-                capacityBytes: provider.capacityBytes)
+                id: provider.id.hex,
+                address: "\(provider.address)",
+                domain: provider.domain,
+                up: provider.isUp,
+                usedBytes: provider.usedBytes,
+                capacityBytes: provider.capacityBytes
+            )
         }
         providersUp = live?.count { $0.isUp }
         providersDown = live?.count { !$0.isUp }
@@ -124,7 +142,8 @@ struct NetworkReport: Encodable {
     func print() {
         Output.line("network \(name), code \(code)")
         Output.table(
-            [["keeper", "address"]] + keepers.map { [String($0.id.prefix(8)), $0.address] })
+            [["keeper", "address"]] + keepers.map { [String($0.id.prefix(8)), $0.address] }
+        )
         guard let providers else { return }
         Output.table(
             [["provider", "address", "domain", "state", "used", "capacity"]]
@@ -134,7 +153,8 @@ struct NetworkReport: Encodable {
                         String(provider.domain.prefix(16)), provider.up ? "up" : "down",
                         Readable.bytes(provider.usedBytes), Readable.bytes(provider.capacityBytes),
                     ]
-                })
+                }
+        )
     }
 }
 

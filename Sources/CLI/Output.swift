@@ -21,7 +21,10 @@ enum Output {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // A rate that divided by zero must not cost the whole answer.
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
+            positiveInfinity: "inf",
+            negativeInfinity: "-inf",
+            nan: "nan"
+        )
         if !compact { encoder.outputFormatting.insert(.prettyPrinted) }
         line(String(decoding: try encoder.encode(value), as: UTF8.self))
     }

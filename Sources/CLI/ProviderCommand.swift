@@ -6,8 +6,10 @@ import Transport
 
 struct ProviderCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "provider", abstract: "Run a provider: lend disk space to a network.",
-        subcommands: [Run.self])
+        commandName: "provider",
+        abstract: "Run a provider: lend disk space to a network.",
+        subcommands: [Run.self]
+    )
 
     struct Run: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -15,43 +17,63 @@ struct ProviderCommand: ParsableCommand {
             discussion: """
                 The log goes to standard error. The store is safe to kill at any instant: a shard \
                 that was acknowledged is there again after a restart.
-                """)
+                """
+        )
 
         @Option(
             help: ArgumentHelp(
-                "Directory that holds the shards; made if missing.", valueName: "dir"))
+                "Directory that holds the shards; made if missing.",
+                valueName: "dir"
+            )
+        )
         var store: String
 
         @Option(
             help: ArgumentHelp(
-                "The most it stores: 50G, 500M, 1T.", valueName: "size"))
+                "The most it stores: 50G, 500M, 1T.",
+                valueName: "size"
+            )
+        )
         var capacity: ByteSize
 
         @Option(
             help: ArgumentHelp(
                 "A keeper to report to; its key is pinned at first contact.",
-                valueName: "host:port"))
+                valueName: "host:port"
+            )
+        )
         var keeper: NodeAddress?
 
         @Option(
             help: ArgumentHelp(
-                "Network file to take the keepers and their keys from.", valueName: "file"))
+                "Network file to take the keepers and their keys from.",
+                valueName: "file"
+            )
+        )
         var network: String?
 
         @Option(
             help: ArgumentHelp(
-                "Address to listen on (default: all, on a free port).", valueName: "host:port"))
+                "Address to listen on (default: all, on a free port).",
+                valueName: "host:port"
+            )
+        )
         var listen: NodeAddress?
 
         @Option(
             help: ArgumentHelp(
                 "Address that others reach it at (default: seen by the keeper).",
-                valueName: "host:port"))
+                valueName: "host:port"
+            )
+        )
         var advertise: NodeAddress?
 
         @Option(
             help: ArgumentHelp(
-                "Failure domain, such as a house or a rack (default: its own).", valueName: "name"))
+                "Failure domain, such as a house or a rack (default: its own).",
+                valueName: "name"
+            )
+        )
         var domain: String?
 
         @Flag(help: "End when standard input ends.")
@@ -67,9 +89,15 @@ struct ProviderCommand: ParsableCommand {
             let daemon = try Daemon(label: "provider", supervised: supervised)
             let server = ProviderServer(
                 configuration: ProviderConfiguration(
-                    directory: store, capacityBytes: capacity.bytes, listen: listen,
-                    advertise: advertise, domain: domain, keepers: try keepers()),
-                logger: daemon.logger)
+                    directory: store,
+                    capacityBytes: capacity.bytes,
+                    listen: listen,
+                    advertise: advertise,
+                    domain: domain,
+                    keepers: try keepers()
+                ),
+                logger: daemon.logger
+            )
             _ = try server.start()
             try daemon.waitForEnd()
             server.stop()

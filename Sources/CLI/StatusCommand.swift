@@ -4,10 +4,12 @@ import Glibc
 
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show what a mounted volume is doing.",
+        commandName: "status",
+        abstract: "Show what a mounted volume is doing.",
         discussion: """
             Dirty is what only the local disk holds, placing is on its way, placed is on providers.
-            """)
+            """
+    )
 
     @Argument(help: "The mount point, or anything below it.")
     var directory: String

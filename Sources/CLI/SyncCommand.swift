@@ -3,7 +3,9 @@ import Control
 
 struct SyncCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sync", abstract: "Place everything written so far; return when it is done.")
+        commandName: "sync",
+        abstract: "Place everything written so far; return when it is done."
+    )
 
     @Argument(help: "The mount point, or anything below it.")
     var directory: String
@@ -32,7 +34,8 @@ struct SyncCommand: ParsableCommand {
             return try Output.json(Done(placedBytes: total, seconds: seconds), compact: true)
         }
         Output.line(
-            "placed \(Readable.bytes(total)) in \(Readable.decimal(seconds, digits: 1)) s")
+            "placed \(Readable.bytes(total)) in \(Readable.decimal(seconds, digits: 1)) s"
+        )
     }
 
     private func show(_ progress: SyncProgress, elapsed: Duration, _ bar: inout ProgressBar) {
@@ -44,7 +47,8 @@ struct SyncCommand: ParsableCommand {
         bar.show(
             fraction: progress.fraction,
             "\(Readable.bytes(progress.remainingBytes)) to place,"
-                + " \(Readable.bytes(UInt64(rate)))/s\(left)")
+                + " \(Readable.bytes(UInt64(rate)))/s\(left)"
+        )
     }
 
     private struct Done: Encodable {

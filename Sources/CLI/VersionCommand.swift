@@ -10,7 +10,9 @@ enum Version {
 
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "version", abstract: "Print the version of the program and of its formats.")
+        commandName: "version",
+        abstract: "Print the version of the program and of its formats."
+    )
 
     @Flag(help: "Print JSON.")
     var json = false

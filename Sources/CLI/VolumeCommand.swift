@@ -7,12 +7,15 @@ import Sealing
 
 struct VolumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "volume", abstract: "Create, list and look at volumes.",
-        subcommands: [VolumeCreateCommand.self, List.self, Show.self])
+        commandName: "volume",
+        abstract: "Create, list and look at volumes.",
+        subcommands: [VolumeCreateCommand.self, List.self, Show.self]
+    )
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "List the volumes under MEFS_HOME.")
+            abstract: "List the volumes under MEFS_HOME."
+        )
 
         @Flag(help: "Print JSON.")
         var json = false
@@ -26,7 +29,8 @@ struct VolumeCommand: ParsableCommand {
             if volumes.isEmpty { return Output.line("no volumes in \(home.path)") }
             Output.table(
                 [["volume", "code", "network", "mounted at"]]
-                    + volumes.map { [$0.name, $0.code, $0.network ?? "-", $0.mountpoint ?? "-"] })
+                    + volumes.map { [$0.name, $0.code, $0.network ?? "-", $0.mountpoint ?? "-"] }
+            )
         }
     }
 

@@ -8,11 +8,13 @@ import Sealing
 
 struct VolumeCreateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "create", abstract: "Make a volume on a network.",
+        commandName: "create",
+        abstract: "Make a volume on a network.",
         discussion: """
             The recovery phrase, 24 words, is the only way to the files when this machine is lost. \
             It is shown once, or written to the file of --phrase-out.
-            """)
+            """
+    )
 
     /// The longest file that is looked at for a phrase.
     private static let phraseBytesMax = 4096
@@ -22,20 +24,26 @@ struct VolumeCreateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "File of the network: see 'mefs network export'.", valueName: "file"))
+            "File of the network: see 'mefs network export'.",
+            valueName: "file"
+        )
+    )
     var network: String
 
     @Option(
         help: ArgumentHelp(
             "k data and m parity shards: any m providers may be lost (default: the network's).",
-            valueName: "k+m"))
+            valueName: "k+m"
+        )
+    )
     var code: ErasureCode?
 
     @Option(help: ArgumentHelp("New file for the recovery phrase.", valueName: "file"))
     var phraseOut: String?
 
     @Option(
-        help: ArgumentHelp("Take the phrase from a file instead of a new one.", valueName: "file"))
+        help: ArgumentHelp("Take the phrase from a file instead of a new one.", valueName: "file")
+    )
     var phraseIn: String?
 
     @Flag(help: "Print JSON; needs --phrase-out or --phrase-in.")
@@ -57,7 +65,12 @@ struct VolumeCreateCommand: ParsableCommand {
         let volume: VolumeDirectory
         do {
             volume = try VolumeDirectory.create(
-                name, in: home, network: .file(file), code: code, seed: phrase.seed)
+                name,
+                in: home,
+                network: .file(file),
+                code: code,
+                seed: phrase.seed
+            )
         } catch {
             removePhrase()
             throw error
@@ -77,15 +90,21 @@ struct VolumeCreateCommand: ParsableCommand {
         try VolumeName.check(name)
         guard !WholeFile.exists(home.path(ofVolume: name)) else {
             throw ControlFailure(
-                .already, "volume '\(name)' exists in \(home.path); choose another name")
+                .already,
+                "volume '\(name)' exists in \(home.path); choose another name"
+            )
         }
         if let phraseOut, WholeFile.exists(phraseOut) {
             throw ControlFailure(
-                .already, "\(phraseOut) exists, maybe with another volume's phrase; give a new file")
+                .already,
+                "\(phraseOut) exists, maybe with a phrase in it; give a new file"
+            )
         }
         guard phraseOut != nil || phraseIn != nil || (Output.isTerminal && !json) else {
             throw ControlFailure(
-                .usage, "no terminal to show the recovery phrase on; give --phrase-out FILE")
+                .usage,
+                "no terminal to show the recovery phrase on; give --phrase-out FILE"
+            )
         }
     }
 
@@ -146,13 +165,15 @@ struct ProviderCount {
             throw ControlFailure(
                 .unreachable,
                 "network \(network) has \(up) providers up, code \(code) needs \(code.n); start"
-                    + " more, or choose a smaller --code")
+                    + " more, or choose a smaller --code"
+            )
         }
         guard room >= code.n else {
             throw ControlFailure(
                 .unreachable,
                 "the \(up) providers of network \(network) are in too few failure domains for code"
-                    + " \(code); a stripe has at most \(code.m) shards in one")
+                    + " \(code); a stripe has at most \(code.m) shards in one"
+            )
         }
     }
 }

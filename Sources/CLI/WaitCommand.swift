@@ -4,8 +4,10 @@ import Glibc
 
 struct WaitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wait", abstract: "Wait until a file has come so far.",
-        discussion: "Changes go up by themselves after a while; 'mefs sync' sends them at once.")
+        commandName: "wait",
+        abstract: "Wait until a file has come so far.",
+        discussion: "Changes go up by themselves after a while; 'mefs sync' sends them at once."
+    )
 
     enum Goal: String, ExpressibleByArgument, CaseIterable {
         /// On the local disk, as it is since it was written.

@@ -8,7 +8,9 @@ struct PackageGraph {
     private static let calls = [
         "module(", "tests(", ".target(", ".executableTarget(", ".testTarget(",
     ]
-    /// Modules of the toolchain. FoundationEssentials has a rule of its own.
+    /// Modules of the toolchain.
+    ///
+    /// FoundationEssentials has a rule of its own.
     private static let everywhere: Set = [
         "Swift", "Glibc", "Synchronization", "Testing", "FoundationEssentials",
     ]
@@ -43,7 +45,9 @@ struct PackageGraph {
 
     var targets: Set<String> { Set(listed.keys) }
 
-    /// Whether `target` may import `module`. Shipped targets may import what they list; tests also
+    /// Whether `target` may import `module`.
+    ///
+    /// Shipped targets may import what they list; tests also
     /// what that needs in turn, since they look at its results.
     func allows(_ target: String, toImport module: String) -> Bool {
         if Self.everywhere.contains(module) || target == module { return true }

@@ -39,7 +39,9 @@ extension SourceTree.File {
     }
 
     /// Whether the line declares a `package` type, or a `package` function that throws, without
-    /// documentation. A heuristic: one comment serves all overloads of a name, and a function that
+    /// documentation.
+    ///
+    /// A heuristic: one comment serves all overloads of a name, and a function that
     /// cannot fail may have a name that says it all.
     func isUndocumentedDeclaration(_ index: Int) -> Bool {
         let text = lines[index].drop { $0 == " " }

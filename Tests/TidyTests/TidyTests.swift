@@ -1,6 +1,8 @@
 import Testing
 
-/// The rules of the tree that no compiler checks. Each test lists every place that breaks its rule.
+/// The rules of the tree that no compiler checks.
+///
+/// Each test lists every place that breaks its rule.
 @Suite struct TidyTests {
     /// Modules without any effect: nothing of Foundation, no clock, no randomness of their own.
     static let pure: Set = ["Primitives", "Wire", "Erasure", "Placement"]
@@ -111,10 +113,14 @@ import Testing
     }
 
     private func expectNone(
-        _ places: [String], _ advice: String, sourceLocation: SourceLocation = #_sourceLocation
+        _ places: [String],
+        _ advice: String,
+        sourceLocation: SourceLocation = #_sourceLocation
     ) {
         #expect(
-            places.isEmpty, "\(advice)\n\(places.joined(separator: "\n"))",
-            sourceLocation: sourceLocation)
+            places.isEmpty,
+            "\(advice)\n\(places.joined(separator: "\n"))",
+            sourceLocation: sourceLocation
+        )
     }
 }
