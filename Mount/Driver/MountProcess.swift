@@ -168,8 +168,12 @@ final class MountProcess: Sendable {
             state.phase = .draining
             return state.serving == 0
         }
-        if isOver { adapter.close() }
-        session.unmount()
+        if isOver {
+            adapter.close()
+            // Only tidies up: the connection has ended. A mount that lives on elsewhere is not
+            // at this path any more, and something else may be.
+            session.unmount()
+        }
         logger.info("unmounted \(mountPoint.path)")
     }
 
