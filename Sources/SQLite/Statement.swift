@@ -36,10 +36,12 @@ package final class Statement {
 
     package var sql: String { String(cString: sqlite3_sql(handle)) }
 
+    /// Binds a parameter; the first is 1.
     package func bind(_ index: Int32, _ value: Int64) throws(SQLiteError) {
         try check(sqlite3_bind_int64(handle, index, value))
     }
 
+    /// Binds a parameter; the first is 1.
     package func bind(_ index: Int32, _ value: [UInt8]) throws(SQLiteError) {
         let status = value.withUnsafeBytes { bytes in
             // A null pointer would bind NULL and not an empty blob.
@@ -56,6 +58,7 @@ package final class Statement {
         try check(status)
     }
 
+    /// Binds a parameter; the first is 1.
     package func bind(_ index: Int32, _ value: String) throws(SQLiteError) {
         var value = value
         let status = value.withUTF8 { utf8 in
@@ -80,14 +83,17 @@ package final class Statement {
         return UnsafePointer(text)
     }()
 
+    /// Binds a parameter; the first is 1.
     package func bind(_ index: Int32, _ value: Double) throws(SQLiteError) {
         try check(sqlite3_bind_double(handle, index, value))
     }
 
+    /// Binds a parameter; the first is 1.
     package func bindNull(_ index: Int32) throws(SQLiteError) {
         try check(sqlite3_bind_null(handle, index))
     }
 
+    /// Binds a parameter; the first is 1.
     package func bind(_ index: Int32, _ value: Value) throws(SQLiteError) {
         switch value {
         case .null: try bindNull(index)
@@ -99,6 +105,7 @@ package final class Statement {
     }
 
     /// Binds parameters 1, 2, 3, ….
+    /// Binds a parameter; the first is 1.
     package func bind(all values: [Value]) throws(SQLiteError) {
         var index: Int32 = 1
         for value in values {

@@ -232,12 +232,14 @@ final class Fetcher: Sendable {
             }
         }
         throw FileSystemError(
-            .corrupt, "stripe \(stripe.id.short): no set of shards gives bytes that pass their tags")
+            .corrupt,
+            "stripe \(stripe.id.short): no set of shards gives bytes that pass their tags")
     }
 
     /// The plaintext, or `nil` if a tag does not match.
     private func open(
-        _ sealed: [UInt8], _ span: ClosedRange<Int>, at location: BlockLocation, key: Sealing::BlockKey
+        _ sealed: [UInt8], _ span: ClosedRange<Int>, at location: BlockLocation,
+        key: Sealing::BlockKey
     ) throws(FileSystemError) -> [UInt8]? {
         let start = span.lowerBound * Geometry.segmentBytes
         let end = min(Int(location.plainBytes), (span.upperBound + 1) * Geometry.segmentBytes)

@@ -26,8 +26,14 @@ final class Reclaimer: Sendable {
     /// How long a provider may take to delete.
     private static let patience: Duration = .seconds(10)
 
+    /// No stripe is written anew for so long after everything was asked to be placed: who asks
+    /// is about to look, or to unmount, and should find nothing dirty of our making.
+    private static let restAfterDrain: Duration = .seconds(10)
+
     private struct State {
         var isStopping = false
+        /// Not before this (monotonic) are stripes written anew.
+        var restUntil: Duration = .zero
         var waiting: [InodeNumber] = []
     }
 
@@ -72,6 +78,11 @@ final class Reclaimer: Sendable {
     /// crash keeps from being reaped is an orphan in the metadata, and reaped at the next start.
     func reap(_ ino: InodeNumber) {
         state.update { $0.waiting.append(ino) }
+    }
+
+    /// Keeps stripes from being written anew for a while.
+    func rest() {
+        state.withLock { $0.restUntil = Clock.monotonic() + Self.restAfterDrain }
     }
 
     // MARK: Inodes
@@ -148,6 +159,7 @@ final class Reclaimer: Sendable {
 
     /// Makes the live blocks of mostly dead stripes dirty, so that they move to new ones.
     private func rewriteSparseStripes() throws(FileSystemError) {
+        guard Clock.monotonic() >= state.withLock({ $0.restUntil }) else { return }
         for stripe in try metadata.sparseStripes(
             liveBelow: Self.sparseBelow, limit: Self.sparseBatch)
         {

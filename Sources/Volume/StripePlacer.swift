@@ -100,7 +100,7 @@ struct StripePlacer: Sendable {
             } catch {
                 lost.append(index)
                 logger.warning(
-                    "provider \(shards[index].provider.short) did not take a shard: \(error.message)")
+                    "provider \(shards[index].provider.short) took no shard: \(error.message)")
             }
         }
         return lost

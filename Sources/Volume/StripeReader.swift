@@ -162,8 +162,8 @@ final class StripeReader: Sendable {
         guard present.count >= stripe.code.k else {
             throw FileSystemError(
                 .unavailable,
-                "stripe \(stripe.id.short): \(present.count) of \(stripe.code.n) shards can be read,"
-                    + " \(stripe.code.k) are needed; start the providers that hold it")
+                "stripe \(stripe.id.short): \(present.count) of \(stripe.code.n) shards can be"
+                    + " read, \(stripe.code.k) are needed; start the providers that hold it")
         }
         return try decode(piece, of: stripe, from: present)
     }

@@ -195,7 +195,7 @@ final class Uploader: Sendable {
                 }
             } catch {
                 meters.setLastError(error.message)
-                logger.warning("a stripe could not be placed, will be tried again: \(error.message)")
+                logger.warning("a stripe is not placed, will be tried again: \(error.message)")
                 state.update { $0.pausedUntil = Clock.monotonic() + Self.retryPause }
             }
         }

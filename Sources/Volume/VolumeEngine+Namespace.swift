@@ -10,6 +10,7 @@ extension VolumeEngine {
         try metadata.lookup(name, in: parent)
     }
 
+    /// What `stat(2)` tells; also of an inode that lost its last name but is in use.
     package func attributes(of ino: InodeNumber) throws(FileSystemError) -> Attributes {
         try metadata.attributes(of: ino)
     }
@@ -52,10 +53,12 @@ extension VolumeEngine {
         if let replaced { settle(replaced) }
     }
 
+    /// The target of a symbolic link.
     package func readLink(_ ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
         try metadata.readLink(ino)
     }
 
+    /// The directory that holds a directory; the root holds itself.
     package func parent(of directory: InodeNumber) throws(FileSystemError) -> InodeNumber {
         try metadata.parent(of: directory)
     }

@@ -65,6 +65,8 @@ extension VolumeEngine {
     package func syncToNetwork(
         report: (_ dirtyBytes: UInt64) -> Void
     ) throws(FileSystemError) {
+        reclaimer.rest()
+        defer { reclaimer.rest() }
         try uploader.drain(report: report)
     }
 

@@ -174,7 +174,7 @@ struct PlacementAndReadTests {
     }
 
     @Test func sparselyUsedStripesAreRewritten() throws {
-        try VolumeFixture.with { fixture in
+        try VolumeFixture.with(dirtyAgeSeconds: 1) { fixture in
             try fixture.open { engine in
                 var random = SeededGenerator(seed: 21)
                 var kept: [UInt8] = []
@@ -188,10 +188,7 @@ struct PlacementAndReadTests {
                 for number in 0..<14 where number != 5 {
                     try engine.unlink(EntryName(Array("f\(number)".utf8)), in: .root)
                 }
-                try waitUntil {
-                    try engine.place()
-                    return fixture.network.storedBytes < 3 << 20
-                }
+                try waitUntil { fixture.network.storedBytes < 3 << 20 }
                 _ = try engine.dropCache()
                 let ino = try engine.find("f5")
                 #expect(try engine.read(ino, 0..<1 << 20) == kept)

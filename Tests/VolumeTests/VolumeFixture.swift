@@ -12,7 +12,7 @@ struct VolumeFixture {
 
     /// Runs `body` with a fresh fixture and removes its directory.
     static func with(
-        code: String = "4+2", providers: Int = 6,
+        code: String = "4+2", providers: Int = 6, dirtyAgeSeconds: Double = 3600,
         _ body: (VolumeFixture) throws -> Void
     ) throws {
         let directory = "/var/tmp/mefs-volume-\(Hex.encode(SecureRandom.bytes(8)))"
@@ -26,7 +26,7 @@ struct VolumeFixture {
             id: id, name: "test", code: code, key: VolumeKey.random(),
             metadataPath: directory + "/volume.db", cacheDirectory: directory + "/cache")
         // Uploads begin when a test says so.
-        configuration.dirtyAgeSeconds = 3600
+        configuration.dirtyAgeSeconds = dirtyAgeSeconds
         try body(
             VolumeFixture(directory: directory, network: network, configuration: configuration))
     }
