@@ -17,6 +17,7 @@ import sys
 
 FILES = 40
 BYTES_MAX = 300_000
+BLOCK = 1 << 20
 
 
 class Notes:
@@ -54,6 +55,8 @@ class Writer:
 
     def data(self):
         count = self.random.choice([0, 1, 4096, 65_536, self.random.randrange(BYTES_MAX)])
+        if self.random.random() < 0.05:
+            count = self.random.randrange(BLOCK, 3 * BLOCK)
         return self.random.randbytes(count)
 
     def run(self):
