@@ -18,6 +18,9 @@ struct InodeRow: Sendable {
     /// Cookies 1 and 2 are those of "." and "..", which are not entries here.
     static let firstCookie: UInt64 = 3
 
+    /// The largest inode number, cookie or count: counting on from it never overflows.
+    static let numberMax: UInt64 = 1 << 53
+
     /// `st_blocks`: never more than the size in 4 KiB pages, nor than the blocks that are there.
     mutating func refreshSpace() {
         guard attributes.kind == .regular else { return }
@@ -80,15 +83,18 @@ extension InodeRow {
             )
         }
         guard
-            let ino: UInt64 = unsigned(0), let kindNumber: UInt8 = unsigned(1),
+            let ino: UInt64 = unsigned(0), ino >= 1, ino <= Self.numberMax,
+            let kindNumber: UInt8 = unsigned(1),
             let kind = FileKind(rawValue: kindNumber),
             let mode: UInt16 = unsigned(2), mode <= 0o7777,
             let uid: UInt32 = unsigned(3), let gid: UInt32 = unsigned(4),
             let linkCount: UInt32 = unsigned(5),
             let size: UInt64 = unsigned(6), size <= Geometry.fileBytesMax,
             let accessed = time(8), let modified = time(10), let changed = time(12),
-            let parent: UInt64 = unsigned(14), let nextCookie: UInt64 = unsigned(15),
-            let entryCount: UInt64 = unsigned(16), let xattrBytes: UInt64 = unsigned(17),
+            let parent: UInt64 = unsigned(14),
+            let nextCookie: UInt64 = unsigned(15), nextCookie <= Self.numberMax,
+            let entryCount: UInt64 = unsigned(16), entryCount <= Self.numberMax,
+            let xattrBytes: UInt64 = unsigned(17), xattrBytes <= Self.numberMax,
             let blockCount: UInt64 = unsigned(18), blockCount <= Geometry.fileBytesMax >> 20
         else { return nil }
         self.init(

@@ -8,7 +8,9 @@ import Synchronization
 /// Locks, in the order in which they are taken:
 /// 1. `writer`, the commit lock: the writing connection. Held while a batch is written.
 /// 2. `state`, the namespace lock: memory and the reading connection. Held while what memory
-///    lacks is read, never while anything is written or synced, except by `exclusively`.
+///    lacks is read, never while anything is written or synced.
+///
+/// `scanner` and `checkpointer` are locks of their own.
 final class MetadataCore: Sendable {
     /// What the last use of the database left.
     struct Past: Sendable {
@@ -20,29 +22,32 @@ final class MetadataCore: Sendable {
     let writer: Mutex<MetadataWriter>
     let state: Mutex<MetadataState>
     let checkpointer: Checkpointer
+    /// The connection for scans, which may take long.
+    private let scanner: Mutex<MetadataReader>
     private let logSync: LogSync
     private let lock: FileLock
+    private let logFramesMax: Int
 
     /// Inode numbers skipped after a crash. Those handed out since the last sync may be in use
-    /// outside the database, as names of cache files. As the log is synced before it exceeds
-    /// 16,384 pages of 4 KiB by much, and an inode with its entry takes more than 128 bytes of
-    /// it, they are fewer than this.
+    /// outside the database, as names of cache files. The log is synced whenever it is moved, so
+    /// it has fewer than 2 * 16,384 pages of 4 KiB that are not; an inode and its entry take more
+    /// than 128 bytes of them; so the numbers are fewer than this.
     static let inodesSkippedAfterCrash: UInt64 = 1 << 20
 
     init(opening path: String, limits: MetadataLimits) throws(FileSystemError) {
+        logFramesMax = limits.logFramesMax
         lock = try Self.lock(path)
         guard WholeFile.exists(path) else {
             throw FileSystemError(.notFound, "there is no metadata database at \(path)")
         }
         let writer = try Self.writer(path)
-        let reader = try converting { () throws(SQLiteError) in
-            try MetadataReader(try Database(path: path, access: .readWrite))
-        }
+        let reader = try Self.reader(path)
         past = try Self.past(reader)
         let state = try MetadataState(reader: reader, limits: limits)
         if !past.wasCleanlyClosed { state.skipInodes(Self.inodesSkippedAfterCrash) }
         try state.abandonInterrupted()
         checkpointer = try Checkpointer(path)
+        scanner = Mutex(try Self.reader(path))
         logSync = try Self.begin(writer, path)
         self.writer = Mutex(writer)
         self.state = Mutex(state)
@@ -78,6 +83,12 @@ final class MetadataCore: Sendable {
         return try converting { () throws(SQLiteError) in
             try database.useWriteAheadLog(synchronous: .normal, checkpointPages: 0)
             return try MetadataWriter(database)
+        }
+    }
+
+    private static func reader(_ path: String) throws(FileSystemError) -> MetadataReader {
+        try converting { () throws(SQLiteError) in
+            try MetadataReader(try Database(path: path, access: .readWrite))
         }
     }
 
@@ -145,7 +156,11 @@ final class MetadataCore: Sendable {
                 state.withLock { $0.finishSaving() }
             }
             logSync.noteCommit(writer.sequence)
-            return (writer.sequence, writer.logFrames)
+            let logFrames = writer.logFrames
+            // The checkpoint thread does not keep up: no commits until the log is moved. A
+            // failure leaves it as it is, and has not harmed the commit.
+            if logFrames >= 2 * logFramesMax { _ = try? checkpointer.run() }
+            return (writer.sequence, logFrames)
         }
     }
 
@@ -154,38 +169,24 @@ final class MetadataCore: Sendable {
         try onDisk { () throws(DiskError) in try logSync.sync(through: sequence) }
     }
 
-    /// Runs `body` while the database has everything, by keeping operations out meanwhile.
-    func exclusively<T: Sendable>(
-        _ body: @Sendable (MetadataState) throws(FileSystemError) -> T
+    /// Runs `body` on what the database has once every operation so far is saved. Operations go
+    /// on meanwhile, and `body` sees them or not.
+    func scan<T: Sendable>(
+        _ body: @Sendable (MetadataReader) throws(FileSystemError) -> T
     ) throws(FileSystemError) -> T {
-        // The bulk of it is written while operations go on.
         _ = try saveChanges()
-        return try writer.withLock { writer throws(FileSystemError) in
-            defer { logSync.noteCommit(writer.sequence) }
-            return try state.withLock { state throws(FileSystemError) in
-                if let set = state.takeChanges() {
-                    do throws(SQLiteError) {
-                        try writer.save(set)
-                    } catch {
-                        state.takeBack()
-                        throw FileSystemError(error)
-                    }
-                    state.finishSaving()
-                }
-                return try body(state)
-            }
-        }
+        return try scanner.withLock { reader throws(FileSystemError) in try body(reader) }
     }
 
     // MARK: The log
 
     /// Moves the log into the database as far as commits allow that go on meanwhile, and wholly,
-    /// holding them up, if it has `framesMax` pages or more.
+    /// holding them up, if it has `logFramesMax` pages or more.
     ///
     /// - Returns: Whether all was moved.
-    func checkpoint(framesMax: Int) throws(FileSystemError) -> Bool {
+    func checkpoint() throws(FileSystemError) -> Bool {
         let (frames, moved) = try checkpointer.run()
-        if moved == frames || frames < framesMax { return moved == frames }
+        if moved == frames || frames < logFramesMax { return moved == frames }
         // Most is moved; what came meanwhile takes milliseconds. Without a moment in which all is
         // moved the log would never start anew.
         return try writer.withLock { _ throws(FileSystemError) in

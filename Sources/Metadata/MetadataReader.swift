@@ -2,14 +2,23 @@ import Primitives
 import SQLite
 import Wire
 
-/// The connection that answers what memory does not know. Sees what is committed, and belongs to
-/// the namespace lock, under which its reads run: an answer must not be overtaken by a change.
+/// A connection that reads. Sees what is committed.
+///
+/// One belongs to the namespace lock and answers what memory does not know; its reads run under
+/// the lock, since no change may overtake an answer. Another one is for scans.
 final class MetadataReader {
     private let database: Database
     private let inodeByNumber, entryByName, entriesByCookie: Statement
     private let targetOf, fileKeyOf, xattrsOf: Statement
     private let locationsIn, residencyIn, nextLocation, nextResidency: Statement
     private let stripeByID, shardsOf: Statement
+    /// Where `nextDeadShards` goes on.
+    private var lastDeadShard: DeadShard?
+
+    /// One past the last block of the largest file: offsets below it never overflow.
+    static let blockIndexEnd = Geometry.fileBytesMax / UInt64(Geometry.blockBytes)
+    /// Blocks and bytes of a stripe; counting on from them never overflows.
+    private static let counts: ClosedRange<Int64> = 0...1 << 53
 
     init(_ database: Database) throws(SQLiteError) {
         self.database = database
@@ -55,24 +64,27 @@ final class MetadataReader {
 
     func entry(_ key: EntryKey) throws(FileSystemError) -> Child? {
         defer { entryByName.reset() }
-        return try converting { () throws(SQLiteError) -> Child? in
+        let isThere = try converting { () throws(SQLiteError) in
             try entryByName.bind(1, Int64(key.parent.rawValue))
             try entryByName.bind(2, key.name.bytes)
-            guard try entryByName.step() else { return nil }
-            return Child(
-                ino: InodeNumber(UInt64(clamping: entryByName.integer(0))),
-                cookie: UInt64(clamping: entryByName.integer(1))
-            )
+            return try entryByName.step()
         }
+        guard isThere else { return nil }
+        guard
+            let ino = UInt64(exactly: entryByName.integer(0)), ino >= 1,
+            let cookie = UInt64(exactly: entryByName.integer(1)), cookie <= InodeRow.numberMax
+        else { throw Self.corrupt("entry \"\(key.name)\" of directory \(key.parent.rawValue)") }
+        return Child(ino: InodeNumber(ino), cookie: cookie)
     }
 
-    /// Entries in order of cookie.
+    /// Entries in order of cookie, each more than `cookie`.
     func entries(
         of parent: InodeNumber,
         after cookie: UInt64,
         limit: Int
     ) throws(FileSystemError) -> [(name: EntryName, child: Child)] {
-        try rows(
+        var last = cookie
+        return try rows(
             entriesByCookie,
             [
                 .integer(Int64(parent.rawValue)), .integer(Int64(clamping: cookie)),
@@ -80,14 +92,15 @@ final class MetadataReader {
             ],
             or: "an entry of directory \(parent.rawValue)"
         ) { row in
-            guard let name = try? EntryName(row.blob(0)) else { return nil }
-            return (
-                name,
-                Child(
-                    ino: InodeNumber(UInt64(clamping: row.integer(2))),
-                    cookie: UInt64(clamping: row.integer(1))
-                )
-            )
+            // A damaged index may be out of order; a listing that goes back would never end.
+            guard
+                let name = try? EntryName(row.blob(0)),
+                let cookie = UInt64(exactly: row.integer(1)), cookie > last,
+                cookie <= InodeRow.numberMax,
+                let ino = UInt64(exactly: row.integer(2)), ino >= 1
+            else { return nil }
+            last = cookie
+            return (name, Child(ino: InodeNumber(ino), cookie: cookie))
         }
     }
 
@@ -117,7 +130,7 @@ final class MetadataReader {
         try rows(locationsIn, Self.parameters(ino, range), or: "a block of file \(ino.rawValue)") {
             row in
             guard
-                let index = UInt64(exactly: row.integer(0)),
+                let index = UInt64(exactly: row.integer(0)), range.contains(index),
                 let location = try? BlockLocation.decode(
                     stripe: row.blob(1),
                     offset: row.integer(2),
@@ -140,7 +153,7 @@ final class MetadataReader {
             or: "the residency of file \(ino.rawValue)"
         ) { row in
             guard
-                let index = UInt64(exactly: row.integer(0)),
+                let index = UInt64(exactly: row.integer(0)), range.contains(index),
                 let mask = UInt16(exactly: row.integer(1))
             else { return nil }
             let since = row.isNull(2) ? nil : Timestamp(nanosecondsSince1970: row.integer(2))
@@ -153,13 +166,15 @@ final class MetadataReader {
         var next: UInt64?
         for statement in [nextLocation, nextResidency] {
             defer { statement.reset() }
-            try converting { () throws(SQLiteError) in
+            let found = try converting { () throws(SQLiteError) -> Int64? in
                 try statement.bind(1, Int64(ino.rawValue))
                 try statement.bind(2, Int64(clamping: index))
-                guard try statement.step(), !statement.isNull(0) else { return }
-                let found = UInt64(clamping: statement.integer(0))
-                next = min(next ?? found, found)
+                return try statement.step() && !statement.isNull(0) ? statement.integer(0) : nil
             }
+            guard let found else { continue }
+            guard let block = UInt64(exactly: found), block >= index, block < Self.blockIndexEnd
+            else { throw Self.corrupt("a block of file \(ino.rawValue)") }
+            next = min(next ?? block, block)
         }
         return next
     }
@@ -170,12 +185,13 @@ final class MetadataReader {
         let found = try rows(stripeByID, [.blob(id.bytes)], or: "stripe \(id)") {
             row -> StripeRow? in
             guard
-                let k = Int(exactly: row.integer(0)), let m = Int(exactly: row.integer(1)),
-                let code = ErasureCode(k: k, m: m),
+                let k = UInt8(exactly: row.integer(0)), let m = UInt8(exactly: row.integer(1)),
+                let code = ErasureCode(k: Int(k), m: Int(m)),
                 let payload = UInt32(exactly: row.integer(2)),
                 let shardBytes = UInt32(exactly: row.integer(3)),
                 shardBytes <= Geometry.shardBytesMax,
-                let state = StripeState(rawValue: row.integer(4))
+                let state = StripeState(rawValue: row.integer(4)),
+                Self.counts.contains(row.integer(5)), Self.counts.contains(row.integer(6))
             else { return nil }
             return StripeRow(
                 id: id,
@@ -194,15 +210,35 @@ final class MetadataReader {
         try rows(shardsOf, [.blob(id.bytes)], or: "a shard of stripe \(id)") { Self.shard($0) }
     }
 
-    /// Shards of dead stripes.
-    func deadShards(limit: Int) throws(FileSystemError) -> [DeadShard] {
+    /// Shards of dead stripes, from after those given last on, and from the first again at the
+    /// end: shards of providers that are away must not keep the others waiting.
+    func nextDeadShards(limit: Int) throws(FileSystemError) -> [DeadShard] {
+        var found = try deadShards(limit: limit, after: lastDeadShard)
+        if found.isEmpty, lastDeadShard != nil {
+            found = try deadShards(limit: limit, after: nil)
+        }
+        lastDeadShard = found.count < limit ? nil : found.last
+        return found
+    }
+
+    private func deadShards(
+        limit: Int,
+        after last: DeadShard?
+    ) throws(FileSystemError) -> [DeadShard] {
         let statement = try prepare(
             """
             SELECT shard.idx, shard, provider, root, id FROM stripe JOIN shard \
-            ON shard.stripe = stripe.id WHERE state <> 2 AND state = 3 LIMIT ?
+            ON shard.stripe = stripe.id WHERE state <> 2 AND state = 3 \
+            AND id >= ? AND (id > ? OR shard.idx > ?) ORDER BY id, shard.idx LIMIT ?
             """
         )
-        return try rows(statement, [.integer(Int64(limit))], or: "a dead shard") { row in
+        let id = last?.stripe.bytes ?? []
+        let index = Int64(last?.record.index ?? -1)
+        return try rows(
+            statement,
+            [.blob(id), .blob(id), .integer(index), .integer(Int64(limit))],
+            or: "a dead shard"
+        ) { row in
             guard let id = StripeID(bytes: row.blob(4)), let record = Self.shard(row) else {
                 return nil
             }
@@ -359,7 +395,9 @@ final class MetadataReader {
     }
 
     private static func key(_ row: Statement) -> BlockKey? {
-        guard let ino = UInt64(exactly: row.integer(0)), let index = UInt64(exactly: row.integer(1))
+        guard
+            let ino = UInt64(exactly: row.integer(0)), ino <= InodeRow.numberMax,
+            let index = UInt64(exactly: row.integer(1)), index < blockIndexEnd
         else { return nil }
         return BlockKey(InodeNumber(ino), BlockIndex(index))
     }

@@ -117,7 +117,7 @@ extension MetadataState {
         listing.reserveCapacity(min(limit, found.count))
         for (name, child) in found.prefix(limit) {
             entries.insert(child, for: EntryKey(parent: ino, name: name))
-            let attributes = try self.inode(child.ino).row.attributes
+            let attributes = try self.inode(of: child, named: name).row.attributes
             listing.append(
                 DirectoryEntry(name: name, cookie: child.cookie, attributes: attributes)
             )

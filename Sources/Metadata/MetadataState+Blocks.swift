@@ -15,6 +15,15 @@ extension MetadataState {
 
     // MARK: First halves: read, may fail
 
+    static func check(_ key: BlockKey) throws(FileSystemError) {
+        guard key.index.rawValue < MetadataReader.blockIndexEnd else {
+            throw FileSystemError(
+                .fileTooLarge,
+                "file \(key.ino.rawValue) cannot have a block \(key.index.rawValue)"
+            )
+        }
+    }
+
     func regularFile(_ ino: InodeNumber) throws(FileSystemError) -> Inode {
         let inode = try inode(ino)
         guard inode.kind == .regular else {
@@ -68,19 +77,22 @@ extension MetadataState {
         guard !range.isEmpty else { return [] }
         let first = range.lowerBound / BlockChunk.blocks
         let last = (range.upperBound - 1) / BlockChunk.blocks
-        var numbers = inode.chunks.keys.filter { $0 >= first && $0 <= last }
+        var numbers: [UInt64] = []
+        for (number, chunk) in inode.chunks
+        where number >= first && number <= last && !chunk.entries.isEmpty {
+            numbers.append(number)
+        }
         if !inode.hasAllBlocks {
-            var known = Set(numbers)
             var next = range.lowerBound
-            while known.count < limit,
+            while numbers.count < limit,
                 let found = try reader.nextBlock(of: inode.ino, from: next),
                 found < range.upperBound
             {
                 let number = found / BlockChunk.blocks
-                known.insert(number)
+                // Memory knows better what is in a chunk it has.
+                if inode.chunks[number] == nil { numbers.append(number) }
                 next = BlockChunk.range(number).upperBound
             }
-            numbers = Array(known)
         }
         return Array(numbers.sorted().prefix(limit))
     }
@@ -146,6 +158,7 @@ extension MetadataState {
         _ key: BlockKey,
         _ body: (inout BlockEntry) -> Void
     ) throws(FileSystemError) {
+        try Self.check(key)
         let inode = try regularFile(key.ino)
         let chunk = try chunk(BlockChunk.number(of: key.index), of: inode)
         let old = chunk[key.index]
@@ -300,7 +313,9 @@ extension MetadataState {
 
         if (old == nil) != (new == nil) {
             let isNew = new != nil
-            inode.row.blockCount = isNew ? inode.row.blockCount + 1 : inode.row.blockCount - 1
+            // Clamped: a damaged row may say less than there is.
+            let count = inode.row.blockCount
+            inode.row.blockCount = isNew ? count + 1 : count - min(1, count)
             inode.blocksInMemory = isNew ? inode.blocksInMemory + 1 : inode.blocksInMemory - 1
             blocksInMemory = isNew ? blocksInMemory + 1 : blocksInMemory - 1
             inode.row.refreshSpace()
@@ -356,11 +371,14 @@ extension MetadataState {
             )
         }
         if inode.row.blockCount > 0 {
+            let before = inode.row.blockCount
             let all = 0..<Geometry.fileBytesMax
             let numbers = try chunkNumbers(of: inode, in: all, limit: chunksMax)
             for number in numbers { try load(BlockChunk.range(number), of: inode) }
             for number in numbers { remove(BlockChunk.range(number), of: inode) }
-            if !numbers.isEmpty, inode.row.blockCount > 0 {
+            // A damaged count may name more blocks than there are: a part that removes nothing is
+            // the last.
+            if inode.row.blockCount > 0, inode.row.blockCount < before {
                 changes.operations += 1
                 return false
             }

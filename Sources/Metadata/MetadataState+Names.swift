@@ -12,7 +12,7 @@ extension MetadataState {
         in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
         let child = try existing(name, in: try directory(parent))
-        return try inode(child.ino).row.attributes
+        return try inode(of: child, named: name).row.attributes
     }
 
     func create(
@@ -135,7 +135,7 @@ extension MetadataState {
         now: Timestamp
     ) throws(FileSystemError) -> Unlinked {
         let directory = try directory(parent)
-        let inode = try inode(try existing(name, in: directory).ino)
+        let inode = try inode(of: try existing(name, in: directory), named: name)
         guard !inode.isDirectory else {
             throw FileSystemError(
                 .isDirectory,
@@ -154,7 +154,7 @@ extension MetadataState {
         now: Timestamp
     ) throws(FileSystemError) -> Unlinked {
         let directory = try directory(parent)
-        let inode = try inode(try existing(name, in: directory).ino)
+        let inode = try inode(of: try existing(name, in: directory), named: name)
         guard inode.isDirectory else {
             throw FileSystemError(
                 .notDirectory,
@@ -183,7 +183,7 @@ extension MetadataState {
         directory.row.entryCount += 1
         setEntry(name, to: child, in: directory)
         if inode.isDirectory {
-            directory.row.attributes.linkCount += 1
+            directory.row.attributes.linkCount &+= 1
             inode.row.parent = directory.ino
             markDirty(inode)
         }

@@ -56,7 +56,7 @@ extension MetadataState {
             name: name,
             directory: directory,
             child: child,
-            inode: try inode(child.ino)
+            inode: try inode(of: child, named: name)
         )
     }
 
@@ -64,7 +64,8 @@ extension MetadataState {
     private func refuseCycle(moving end: End, into directory: Inode) throws(FileSystemError) {
         guard end.inode.isDirectory, end.directory !== directory else { return }
         var ancestor = directory
-        while true {
+        // So many steps are more than any tree has, and end where damage has made a ring.
+        for _ in 0...totals.inodes {
             guard ancestor !== end.inode else {
                 throw FileSystemError(
                     .invalid,
@@ -72,15 +73,12 @@ extension MetadataState {
                 )
             }
             if ancestor.ino == .root { return }
-            let parent = try self.inode(ancestor.row.parent)
-            guard parent !== ancestor else {
-                throw FileSystemError(
-                    .corrupt,
-                    "metadata database: directory \(parent.ino.rawValue) holds itself"
-                )
-            }
-            ancestor = parent
+            ancestor = try self.inode(ancestor.row.parent)
         }
+        throw FileSystemError(
+            .corrupt,
+            "metadata database: directory \(directory.ino.rawValue) does not hang on the root"
+        )
     }
 
     private func checkReplacement(of target: End, by source: End) throws(FileSystemError) {
@@ -112,8 +110,8 @@ extension MetadataState {
                 in: end.directory
             )
             if end.inode.isDirectory, end.directory !== other.directory {
-                end.directory.row.attributes.linkCount -= 1
-                other.directory.row.attributes.linkCount += 1
+                end.directory.row.attributes.linkCount &-= 1
+                other.directory.row.attributes.linkCount &+= 1
                 end.inode.row.parent = other.directory.ino
             }
             end.inode.row.attributes.changed = now

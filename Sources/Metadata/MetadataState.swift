@@ -47,6 +47,9 @@ final class MetadataState {
             throw FileSystemError(.corrupt, "metadata database: it lacks \(MetaKey.nextInode)")
         }
         nextInode = max(newest + 1, UInt64(clamping: next))
+        guard nextInode <= InodeRow.numberMax else {
+            throw FileSystemError(.corrupt, "metadata database: inode numbers have run out")
+        }
         totals = try MetadataTotals(reading: reader)
         dirty = DirtyLedger()
         for block in try reader.dirtyBlocks() {
@@ -73,7 +76,11 @@ final class MetadataState {
     /// Hands everything changed so far to a commit; `nil` if nothing was.
     func takeChanges() -> ChangeSet? {
         precondition(saving == nil, "two commits at once")
-        guard hasChanges else { return nil }
+        guard hasChanges else {
+            // Operations that found nothing to change were counted too.
+            changes.operations = 0
+            return nil
+        }
         var set = changes
         set.inodes.reserveCapacity(dirtyInodes.count)
         for inode in dirtyInodes {
@@ -221,6 +228,19 @@ final class MetadataState {
         let child = try reader.entry(key)
         entries.insert(child ?? .absent, for: key)
         return child
+    }
+
+    /// The inode that an entry leads to.
+    func inode(of child: Child, named name: EntryName) throws(FileSystemError) -> Inode {
+        do {
+            return try inode(child.ino)
+        } catch  where error.code == .notFound {
+            throw FileSystemError(
+                .corrupt,
+                "metadata database: \"\(name)\" leads to inode \(child.ino.rawValue), "
+                    + "which is missing"
+            )
+        }
     }
 
     /// As `child`, but absence is an error.

@@ -133,8 +133,8 @@ extension MetadataStore {
         after key: BlockKey? = nil,
         limit: Int
     ) throws(FileSystemError) -> [(key: BlockKey, mask: UInt16)] {
-        try scan { state throws(FileSystemError) in
-            try state.reader.residentClean(after: key, limit: limit)
+        try scan { reader throws(FileSystemError) in
+            try reader.residentClean(after: key, limit: limit)
         }
     }
 
@@ -205,11 +205,14 @@ extension MetadataStore {
         try read { state throws(FileSystemError) in try state.stripeRecord(id) }
     }
 
-    /// Shards that can be deleted at their providers. Waits for the disk if there are any: were
-    /// the death of a stripe undone by a power cut, its shards would be needed again.
+    /// Shards that can be deleted at their providers; each call goes on where the last one ended,
+    /// and begins anew after the last.
+    ///
+    /// Waits for the disk if there are any: were the death of a stripe undone by a power cut, its
+    /// shards would be needed again.
     package func deadShards(limit: Int) throws(FileSystemError) -> [DeadShard] {
-        let dead = try scan { state throws(FileSystemError) in
-            try state.reader.deadShards(limit: limit)
+        let dead = try scan { reader throws(FileSystemError) in
+            try reader.nextDeadShards(limit: limit)
         }
         if !dead.isEmpty { try sync() }
         return dead
@@ -225,13 +228,13 @@ extension MetadataStore {
         liveBelow fraction: Double,
         limit: Int
     ) throws(FileSystemError) -> [StripeID] {
-        try scan { state throws(FileSystemError) in
-            try state.reader.sparseStripes(liveBelow: fraction, limit: limit)
+        try scan { reader throws(FileSystemError) in
+            try reader.sparseStripes(liveBelow: fraction, limit: limit)
         }
     }
 
     /// The blocks whose current version the stripe holds.
     package func blocks(in stripe: StripeID) throws(FileSystemError) -> [BlockKey] {
-        try scan { state throws(FileSystemError) in try state.reader.blocks(in: stripe) }
+        try scan { reader throws(FileSystemError) in try reader.blocks(in: stripe) }
     }
 }

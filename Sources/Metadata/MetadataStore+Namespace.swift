@@ -184,7 +184,7 @@ extension MetadataStore {
 
     /// Inodes that have no name and are not reaped; at the opening, what programs had open.
     package func orphans() throws(FileSystemError) -> [InodeNumber] {
-        try scan { state throws(FileSystemError) in try state.reader.orphans() }
+        try scan { reader throws(FileSystemError) in try reader.orphans() }
     }
 
     /// Deletes an inode without a name and everything of it; its number never comes back.

@@ -160,13 +160,13 @@ package final class MetadataStore: Sendable {
         }
     }
 
-    /// Runs a scan of the database while it has everything and operations wait. For rare scans
-    /// whose rows memory could not correct.
+    /// Runs a scan of the database, of what every operation so far has left. Operations go on
+    /// meanwhile: whoever acts on an answer looks at the thing itself again.
     func scan<T: Sendable>(
-        _ body: @Sendable (MetadataState) throws(FileSystemError) -> T
+        _ body: @Sendable (MetadataReader) throws(FileSystemError) -> T
     ) throws(FileSystemError) -> T {
         try checkOpen()
-        return try core.exclusively(body)
+        return try core.scan(body)
     }
 
     private func checkOpen() throws(FileSystemError) {

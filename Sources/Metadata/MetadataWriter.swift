@@ -227,8 +227,10 @@ extension Timestamp {
     }
 
     init(nanosecondsSince1970 value: Int64) {
-        let seconds = value >= 0 ? value / 1_000_000_000 : (value + 1) / 1_000_000_000 - 1
-        let rest = value - seconds * 1_000_000_000
-        self.init(seconds: seconds, nanoseconds: UInt32(clamping: rest))
+        let (seconds, rest) = value.quotientAndRemainder(dividingBy: 1_000_000_000)
+        self.init(
+            seconds: rest < 0 ? seconds - 1 : seconds,
+            nanoseconds: UInt32(rest < 0 ? rest + 1_000_000_000 : rest)
+        )
     }
 }

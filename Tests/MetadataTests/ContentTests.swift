@@ -81,6 +81,55 @@ import Testing
         }
     }
 
+    /// Regression: operations without any change were counted as unsaved for ever, and at the
+    /// bound the next one waited for a commit that had nothing to save.
+    @Test func regressionManyOperationsThatChangeNothing() throws {
+        try withStore(limits: .tiny) { store in
+            let ino = try store.make("f")
+            for _ in 0..<100 { try store.removeBlocks(ino, BlockIndex(0)..<BlockIndex(10)) }
+            try store.make("g")
+        }
+    }
+
+    /// Regression: chunks emptied in memory filled each part of a reaping, which never got on.
+    @Test func regressionReapingAfterManyHoles() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let ino = try store.make("f")
+            let chunks: UInt64 = 150
+            try store.recordWrite(ino, growingTo: chunks << 26, now: time(3))
+            for chunk in 0..<chunks {
+                try store.markDirty(ino, BlockIndex(chunk * 64), since: time(3), resident: .max)
+            }
+            try store.close()
+            store = try MetadataStore(opening: path)
+            try store.removeBlocks(ino, BlockIndex(0)..<BlockIndex(100 * 64))
+            #expect(store.totals.dirtyBlocks == 50)
+            try store.unlink(name("f"), in: .root, now: time(4))
+            try store.reap(ino)
+            #expect(store.totals.dirtyBlocks == 0)
+            try store.close()
+        }
+    }
+
+    /// Shards whose provider is away stay listed, and must not hide the others.
+    @Test func deadShardsAreGivenInTurn() throws {
+        try withStore { store in
+            for number in 1...2 as ClosedRange<UInt64> {
+                _ = try Stripes.begin(number, in: store)
+                try store.abandonStripe(Stripes.id(number))
+            }
+            var seen: [DeadShard] = []
+            for count in [5, 5, 2, 5] {
+                let part = try store.deadShards(limit: 5)
+                #expect(part.count == count)
+                seen += part
+            }
+            #expect(Set(seen.prefix(12)).count == 12)
+            #expect(seen.prefix(5) == seen.suffix(5))
+        }
+    }
+
     @Test func interruptedStripeIsGarbageAfterReopening() throws {
         try withNewStore { path in
             var store = try MetadataStore(opening: path)
