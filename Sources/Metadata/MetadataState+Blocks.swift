@@ -170,6 +170,16 @@ extension MetadataState {
         changes.operations += 1
     }
 
+    /// Takes dirty blocks back to what the network holds; those it does not hold are left.
+    func revert(_ keys: [BlockKey]) throws(FileSystemError) {
+        for key in keys where try block(key)?.location != nil {
+            try change(key) { entry in
+                entry.dirtySince = nil
+                entry.resident = 0
+            }
+        }
+    }
+
     /// Takes clean blocks out of the cache's books; gives those it took.
     func evict(_ keys: [BlockKey]) throws(FileSystemError) -> [BlockKey] {
         var found: [(key: BlockKey, inode: Inode, chunk: BlockChunk)] = []

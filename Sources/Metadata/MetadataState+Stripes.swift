@@ -127,6 +127,8 @@ extension MetadataState {
             location.validBytes = min(location.validBytes, bytes)
             entry.location = location
             entry.dirtySince = nil
+            // A dirty block is wholly in the cache, whatever of it was noted as durable there.
+            entry.resident = .max
             entry.bytes = bytes
             set(key.index, of: inode, in: chunk, to: entry)
             cleaned.append(key)

@@ -84,6 +84,14 @@ extension MetadataStore {
         try change(isFreeing: true) { state throws(FileSystemError) in try state.evict(blocks) }
     }
 
+    /// Gives up the changes of dirty blocks: what the network holds of them counts again. Blocks
+    /// that it never held stay as they are.
+    ///
+    /// For changes that a power cut may have torn, and that no sync had acknowledged.
+    package func revert(_ blocks: [BlockKey]) throws(FileSystemError) {
+        try change(isFreeing: true) { state throws(FileSystemError) in try state.revert(blocks) }
+    }
+
     /// Forgets the blocks wholly past `size` bytes, and all but the head of the one at `size`.
     ///
     /// `setAttributes` with a smaller size has done so already.

@@ -133,7 +133,7 @@ package final class MetadataStore: Sendable {
     /// Runs an operation, and sees to it that what it changes is committed soon.
     ///
     /// - Parameter isFreeing: Whether it gives room back. Such operations are let through while
-    ///   commits fail, up to the bound on what memory keeps.
+    ///   commits fail, up to twice the bound on what memory keeps.
     func change<T: Sendable>(
         isFreeing: Bool = false,
         _ body: (MetadataState) throws(FileSystemError) -> T
@@ -142,8 +142,7 @@ package final class MetadataStore: Sendable {
         while true {
             let result = try core.state.withLock { state throws(FileSystemError) -> T? in
                 let unsaved = state.changes.operations
-                let isStuck = state.isFailing && !isFreeing && unsaved > 0
-                guard unsaved < limits.unsavedOperationsMax, !isStuck else { return nil }
+                guard unsaved < bound(state, isFreeing: isFreeing) else { return nil }
                 state.trim()
                 let hadChanges = state.hasChanges
                 let result = try body(state)
@@ -158,6 +157,15 @@ package final class MetadataStore: Sendable {
             if let result { return result }
             _ = try saveChanges()
         }
+    }
+
+    /// Unsaved operations at which another one has to wait for a commit.
+    ///
+    /// While commits fail: one, or, if it gives room back, so many more than usual that those
+    /// which came before the failure do not keep it out.
+    private func bound(_ state: MetadataState, isFreeing: Bool) -> Int {
+        guard state.isFailing else { return limits.unsavedOperationsMax }
+        return isFreeing ? 2 * limits.unsavedOperationsMax : 1
     }
 
     /// Runs a scan of the database, of what every operation so far has left. Operations go on

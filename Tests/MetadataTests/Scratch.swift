@@ -59,7 +59,7 @@ extension MetadataLimits {
         var limits = MetadataLimits()
         limits.commitDelay = .seconds(3600)
         limits.commitOperations = .max
-        limits.unsavedOperationsMax = .max
+        limits.unsavedOperationsMax = 1 << 40
         return limits
     }
 }
