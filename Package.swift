@@ -13,12 +13,20 @@ let strict: [SwiftSetting] = [
 ]
 
 func module(
-    _ name: String, needs: [Target.Dependency] = [], path: String? = nil,
-    exclude: [String] = [], resources: [Resource] = []
+    _ name: String,
+    needs: [Target.Dependency] = [],
+    path: String? = nil,
+    exclude: [String] = [],
+    resources: [Resource] = []
 ) -> Target {
     .target(
-        name: name, dependencies: needs, path: path, exclude: exclude, resources: resources,
-        swiftSettings: strict)
+        name: name,
+        dependencies: needs,
+        path: path,
+        exclude: exclude,
+        resources: resources,
+        swiftSettings: strict
+    )
 }
 
 func system(_ name: String, pkgConfig: String, apt: String) -> Target {
@@ -29,7 +37,8 @@ func tests(_ module: String, needs: [Target.Dependency] = []) -> Target {
     .testTarget(
         name: "\(module)Tests",
         dependencies: [.byName(name: module)] + needs,
-        swiftSettings: strict)
+        swiftSettings: strict
+    )
 }
 
 let nio: [Target.Dependency] = [
@@ -39,7 +48,10 @@ let nio: [Target.Dependency] = [
     .product(name: "NIOSSL", package: "swift-nio-ssl"),
 ]
 let log: Target.Dependency = .product(name: "Logging", package: "swift-log")
-let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let arguments: Target.Dependency = .product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
 
 let package = Package(
     name: "mefs",
@@ -68,8 +80,11 @@ let package = Package(
         module("Erasure", needs: ["Primitives", "CISAL"]),
         .target(name: "CSealing", dependencies: ["COpenSSL"]),
         module(
-            "Sealing", needs: ["Primitives", "CSealing", "CZstd", "CXXHash"],
-            exclude: ["english.LICENSE.txt"], resources: [.embedInCode("english.txt")]),
+            "Sealing",
+            needs: ["Primitives", "CSealing", "CZstd", "CXXHash"],
+            exclude: ["english.LICENSE.txt"],
+            resources: [.embedInCode("english.txt")]
+        ),
         module("Placement", needs: ["Primitives", "Sealing"]),
 
         // Effects.
@@ -85,12 +100,14 @@ let package = Package(
             needs: [
                 "Primitives", "Erasure", "Sealing", "Placement", "Disk", "Metadata", "Cache",
                 "Transport", "Network", log,
-            ]),
+            ]
+        ),
         module(
             "Node",
             needs: [
                 "Primitives", "Wire", "Sealing", "Disk", "SQLite", "Transport", "Network", log,
-            ]),
+            ]
+        ),
         module("Control", needs: ["Primitives", "Disk", "CLinux"]),
         module("Home", needs: ["Primitives", "Sealing", "Disk", "Network", "Transport", log]),
 
@@ -103,18 +120,25 @@ let package = Package(
                 "Primitives", "CLinux", "Disk", "FUSE", "Sealing", "Metadata", "Transport",
                 "Network", "Volume", "Control", "Home", log,
             ],
-            path: "Mount/Driver"),
+            path: "Mount/Driver"
+        ),
 
         // Front doors.
         .executableTarget(
-            name: "MountMain", dependencies: ["Mount"], path: "Mount/Main", swiftSettings: strict),
+            name: "MountMain",
+            dependencies: ["Mount"],
+            path: "Mount/Main",
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "mefs",
             dependencies: [
                 "Primitives", "Sealing", "Disk", "Network", "Transport", "Node", "Control", "Home",
                 log, arguments,
             ],
-            path: "Sources/CLI", swiftSettings: strict),
+            path: "Sources/CLI",
+            swiftSettings: strict
+        ),
 
         tests("Primitives"),
         tests("Wire", needs: ["Primitives"]),
@@ -128,9 +152,13 @@ let package = Package(
         tests("Transport", needs: ["Primitives", "Wire", "Sealing", "Disk", log]),
         tests(
             "Node",
-            needs: ["Primitives", "Wire", "Sealing", "Disk", "Transport", "Network", log]),
+            needs: ["Primitives", "Wire", "Sealing", "Disk", "Transport", "Network", log]
+        ),
         tests("Home", needs: ["Primitives", "Sealing", "Disk", "Transport", "Network", log]),
-        tests("Volume", needs: ["Primitives", "Sealing", "Disk", "Transport", "Network", log]),
+        tests(
+            "Volume",
+            needs: ["Primitives", "Sealing", "Disk", "SQLite", "Transport", "Network", log]
+        ),
         tests("Mount", needs: ["Primitives", "Disk", "Control"]),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]

@@ -37,6 +37,8 @@ package struct MountOptions: Hashable, Sendable {
     package var isVerbose = false
     /// Leave `mount(8)`'s own table alone (-n).
     package var skipsUserTable = false
+    /// Whether to go on without changes that were lost with the cache.
+    package var discardsLostChanges = false
     /// Generic options that the kernel's mount takes as they are.
     package var kernelOptions: [String] = []
 
@@ -51,8 +53,8 @@ extension MountOptions {
         usage: mount.mefs [VOLUME] DIR [-f] [-v] [-r] [-o OPTION,...]
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, cache-size=SIZE, dirty-max=SIZE, dirty-age=SECONDS, phrase-file=FILE,
-        sync=local, drain=SECONDS, threads=N, allow_other, noallow_other, nonempty, debug, and
-        those of every filesystem; see mount.mefs(8).
+        sync=local, drain=SECONDS, threads=N, discard-lost, allow_other, noallow_other, nonempty,
+        debug, and those of every filesystem; see mount.mefs(8).
         """
 
     /// Parses what follows the program's name.
@@ -97,6 +99,7 @@ extension MountOptions {
         case "noallow_other": allowsOthers = false
         case "debug": debugs = true
         case "nonempty": allowsNonEmpty = true
+        case "discard-lost": discardsLostChanges = true
         case _ where Self.forKernel.contains(flag): kernelOptions.append(flag)
         case _ where Self.isIgnored(flag): break
         default: throw Self.unknown(flag)

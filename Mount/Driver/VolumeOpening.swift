@@ -124,6 +124,7 @@ struct VolumeOpening {
             metadataPath: directory.metadataPath,
             cacheDirectory: directory.cacheDirectory
         )
+        configuration.discardsLostChanges = options.discardsLostChanges
         if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
         if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }
         if let seconds = options.dirtyAgeSeconds { configuration.dirtyAgeSeconds = seconds }

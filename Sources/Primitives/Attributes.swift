@@ -30,9 +30,18 @@ package struct Attributes: Hashable, Sendable {
     package var changed: Timestamp
 
     package init(
-        ino: InodeNumber, kind: FileKind, mode: UInt16, uid: UInt32, gid: UInt32,
-        linkCount: UInt32, size: UInt64, blocks512: UInt64, rdev: UInt64, accessed: Timestamp,
-        modified: Timestamp, changed: Timestamp
+        ino: InodeNumber,
+        kind: FileKind,
+        mode: UInt16,
+        uid: UInt32,
+        gid: UInt32,
+        linkCount: UInt32,
+        size: UInt64,
+        blocks512: UInt64,
+        rdev: UInt64,
+        accessed: Timestamp,
+        modified: Timestamp,
+        changed: Timestamp
     ) {
         self.ino = ino
         self.kind = kind
@@ -74,7 +83,11 @@ package struct NewInode: Hashable, Sendable {
     package var target: [UInt8]
 
     package init(
-        kind: FileKind, mode: UInt16, uid: UInt32, gid: UInt32, rdev: UInt64 = 0,
+        kind: FileKind,
+        mode: UInt16,
+        uid: UInt32,
+        gid: UInt32,
+        rdev: UInt64 = 0,
         target: [UInt8] = []
     ) {
         self.kind = kind

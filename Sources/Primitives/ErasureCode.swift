@@ -9,7 +9,7 @@ package struct ErasureCode: Hashable, Sendable, CustomStringConvertible {
     package var n: Int { k + m }
 
     package init?(k: Int, m: Int) {
-        guard k >= 1, m >= 1, k + m <= 255 else { return nil }
+        guard (1...254).contains(k), (1...254).contains(m), k + m <= 255 else { return nil }
         self.k = k
         self.m = m
     }

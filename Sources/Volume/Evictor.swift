@@ -26,8 +26,11 @@ final class Evictor: Sendable {
     private let thread = Mutex<Thread?>(nil)
 
     init(
-        configuration: VolumeConfiguration, metadata: MetadataStore, cache: CacheStore,
-        contents: ContentTable, logger: Logger
+        configuration: VolumeConfiguration,
+        metadata: MetadataStore,
+        cache: CacheStore,
+        contents: ContentTable,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.metadata = metadata
@@ -113,10 +116,11 @@ final class Evictor: Sendable {
     /// The row is gone before the bytes are: else a crash in between would leave a row that calls
     /// zeros clean.
     private func evict(
-        _ indices: [BlockIndex], of ino: InodeNumber
+        _ indices: [BlockIndex],
+        of ino: InodeNumber
     ) throws(FileSystemError) -> UInt64 {
         let content = contents.content(of: ino)
-        try content.load(from: metadata)
+        try content.load(from: metadata, cachePath: cache.path(of: content.ino))
         return try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { return 0 }
             var evicted: [BlockIndex] = []
@@ -135,7 +139,9 @@ final class Evictor: Sendable {
             _ = try metadata.evict(evicted.map { BlockKey(ino, $0) })
             try metadata.commit()
             if state.blocks.values.allSatisfy({ $0.dirtySince == nil && $0.resident.isEmpty }) {
-                try cache.remove(ino)
+                // Cut and not removed: ext4 is slow to give inodes out again that were freed in the
+                // last seconds, and what is evicted is often fetched again.
+                try cache.truncate(ino, to: 0)
             } else {
                 for index in evicted {
                     let end = index.offset + UInt64(Geometry.blockBytes)

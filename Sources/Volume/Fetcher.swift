@@ -61,7 +61,10 @@ final class Fetcher: Sendable {
     private let threads = Mutex<[Thread]>([])
 
     init(
-        metadata: MetadataStore, cache: CacheStore, reader: StripeReader, key: VolumeKey,
+        metadata: MetadataStore,
+        cache: CacheStore,
+        reader: StripeReader,
+        key: VolumeKey,
         logger: Logger
     ) {
         self.metadata = metadata
@@ -91,7 +94,9 @@ final class Fetcher: Sendable {
 
     /// Fetches `requests` and waits for all; when `reading` is sequential, more follows behind.
     func fetch(
-        _ requests: [FetchRequest], of content: FileContent, reading range: Range<UInt64>,
+        _ requests: [FetchRequest],
+        of content: FileContent,
+        reading range: Range<UInt64>,
         size: UInt64
     ) throws(FileSystemError) {
         let isSequential =
@@ -132,7 +137,10 @@ final class Fetcher: Sendable {
     // MARK: Parts
 
     private func prefetch(
-        after offset: UInt64, count: Int, of content: FileContent, size: UInt64
+        after offset: UInt64,
+        count: Int,
+        of content: FileContent,
+        size: UInt64
     ) {
         guard offset < size else { return }
         let first = BlockIndex(containing: offset).rawValue
@@ -190,7 +198,8 @@ final class Fetcher: Sendable {
     }
 
     private func fetchBlock(
-        _ request: FetchRequest, of content: FileContent
+        _ request: FetchRequest,
+        of content: FileContent
     ) throws(FileSystemError) {
         let known = content.state.read { state -> (BlockLocation, SegmentMask)? in
             guard let block = state.blocks[request.index.rawValue], let location = block.location
@@ -215,7 +224,9 @@ final class Fetcher: Sendable {
 
     /// Reads and opens a run of segments; plaintext, segment after segment.
     private func openSegments(
-        _ span: ClosedRange<Int>, at location: BlockLocation, in stripe: StripeRecord,
+        _ span: ClosedRange<Int>,
+        at location: BlockLocation,
+        in stripe: StripeRecord,
         fileKey: FileKey
     ) throws(FileSystemError) -> [UInt8] {
         let range = try location.payloadRange(of: span, in: stripe)
@@ -233,12 +244,15 @@ final class Fetcher: Sendable {
         }
         throw FileSystemError(
             .corrupt,
-            "stripe \(stripe.id.short): no set of shards gives bytes that pass their tags")
+            "stripe \(stripe.id.short): no set of shards gives bytes that pass their tags"
+        )
     }
 
     /// The plaintext, or `nil` if a tag does not match.
     private func open(
-        _ sealed: [UInt8], _ span: ClosedRange<Int>, at location: BlockLocation,
+        _ sealed: [UInt8],
+        _ span: ClosedRange<Int>,
+        at location: BlockLocation,
         key: Sealing::BlockKey
     ) throws(FileSystemError) -> [UInt8]? {
         let start = span.lowerBound * Geometry.segmentBytes
@@ -256,8 +270,10 @@ final class Fetcher: Sendable {
                         if length > 0 {
                             try sealer.open(
                                 UnsafeRawBufferPointer(rebasing: sealed[at..<at + length]),
-                                index: segment, key: key,
-                                into: UnsafeMutableRawBufferPointer(rebasing: plain[from..<to]))
+                                index: segment,
+                                key: key,
+                                into: UnsafeMutableRawBufferPointer(rebasing: plain[from..<to])
+                            )
                         }
                         at += length
                     }
@@ -271,8 +287,11 @@ final class Fetcher: Sendable {
 
     /// Writes fetched bytes to the cache, unless the block changed meanwhile.
     private func keep(
-        _ plain: [UInt8], _ span: ClosedRange<Int>, of index: BlockIndex,
-        at location: BlockLocation, in content: FileContent
+        _ plain: [UInt8],
+        _ span: ClosedRange<Int>,
+        of index: BlockIndex,
+        at location: BlockLocation,
+        in content: FileContent
     ) throws(FileSystemError) {
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped, var block = state.blocks[index.rawValue],
@@ -284,10 +303,14 @@ final class Fetcher: Sendable {
             let count = min(plain.count, Int(now.validBytes) - start)
             if count > 0 {
                 try cache.write(
-                    content.ino, offset: index.offset + UInt64(start), plain.prefix(count))
+                    content.ino,
+                    offset: index.offset + UInt64(start),
+                    plain.prefix(count)
+                )
             }
             let fetched = SegmentMask(
-                covering: start..<(span.upperBound + 1) * Geometry.segmentBytes)
+                covering: start..<(span.upperBound + 1) * Geometry.segmentBytes
+            )
             block.resident.formUnion(fetched)
             try metadata.setResident(content.ino, index, block.resident.rawValue)
             state.blocks[index.rawValue] = block
@@ -305,7 +328,9 @@ final class Fetcher: Sendable {
             return fileKey
         } catch {
             throw FileSystemError(
-                .corrupt, "the key of inode \(content.ino.rawValue) cannot be opened: \(error)")
+                .corrupt,
+                "the key of inode \(content.ino.rawValue) cannot be opened: \(error)"
+            )
         }
     }
 }
@@ -315,7 +340,8 @@ extension BlockLocation {
     ///
     /// - Throws: `corrupt` if the row names segments or bytes that are not there.
     func payloadRange(
-        of span: ClosedRange<Int>, in stripe: StripeRecord
+        of span: ClosedRange<Int>,
+        in stripe: StripeRecord
     ) throws(FileSystemError) -> Range<Int> {
         guard span.upperBound < segmentBytes.count else {
             throw FileSystemError(.corrupt, "stripe \(stripe.id.short): a block row is too short")

@@ -18,6 +18,9 @@ struct FileContentState: Sendable {
         var resident: SegmentMask
         /// The dirty token; `nil` when clean.
         var dirtySince: Timestamp?
+        /// Whether the cache holds all of this dirty block durably, apart from writes since; noted
+        /// in the metadata as full residency.
+        var isSynced = false
         /// Whether an upload took a snapshot under the present token.
         var snapshotTaken = false
         /// Counts changes, to tell a snapshot from what the block became.

@@ -47,8 +47,12 @@ final class Reclaimer: Sendable {
     private let threads = Mutex<[Thread]>([])
 
     init(
-        metadata: MetadataStore, cache: CacheStore, contents: ContentTable,
-        network: any StorageNetwork, fetcher: Fetcher, logger: Logger
+        metadata: MetadataStore,
+        cache: CacheStore,
+        contents: ContentTable,
+        network: any StorageNetwork,
+        fetcher: Fetcher,
+        logger: Logger
     ) {
         self.metadata = metadata
         self.cache = cache
@@ -161,8 +165,9 @@ final class Reclaimer: Sendable {
     private func rewriteSparseStripes() throws(FileSystemError) {
         guard Clock.monotonic() >= state.withLock({ $0.restUntil }) else { return }
         for stripe in try metadata.sparseStripes(
-            liveBelow: Self.sparseBelow, limit: Self.sparseBatch)
-        {
+            liveBelow: Self.sparseBelow,
+            limit: Self.sparseBatch
+        ) {
             for key in try metadata.blocks(in: stripe) {
                 try rewrite(key.index, of: key.ino, in: stripe)
             }
@@ -170,10 +175,12 @@ final class Reclaimer: Sendable {
     }
 
     private func rewrite(
-        _ index: BlockIndex, of ino: InodeNumber, in stripe: StripeID
+        _ index: BlockIndex,
+        of ino: InodeNumber,
+        in stripe: StripeID
     ) throws(FileSystemError) {
         let content = contents.content(of: ino)
-        try content.load(from: metadata)
+        try content.load(from: metadata, cachePath: cache.path(of: content.ino))
         try fetcher.fetch([FetchRequest(index: index, segments: .all)], of: content)
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped, var block = state.blocks[index.rawValue],
@@ -181,7 +188,11 @@ final class Reclaimer: Sendable {
                 block.missing(.all).isEmpty
             else { return }
             block.dirtySince = try metadata.markDirty(
-                ino, index, since: Clock.now(), resident: SegmentMask.all.rawValue)
+                ino,
+                index,
+                since: Clock.now(),
+                resident: 0
+            )
             block.snapshotTaken = false
             block.resident = .all
             block.version += 1

@@ -65,19 +65,23 @@ final class StripeBuilder {
 
     /// Seals a block behind the others. `plain` holds 1 byte to 1 MiB, and `hasRoom` was true.
     func add(
-        _ plain: UnsafeRawBufferPointer, key: FileKey
+        _ plain: UnsafeRawBufferPointer,
+        key: FileKey
     ) throws(FileSystemError) -> SealedBlock {
         precondition(!plain.isEmpty && plain.count <= Geometry.blockBytes, "not a block")
         let offset = UInt32(payloadBytes)
         let blockKey = key.blockKey(stripe: stripe, offset: offset)
         var lengths: [UInt32] = []
         for (index, start) in stride(
-            from: 0, to: plain.count, by: Geometry.segmentBytes
+            from: 0,
+            to: plain.count,
+            by: Geometry.segmentBytes
         ).enumerated() {
             let end = min(plain.count, start + Geometry.segmentBytes)
             let segment = UnsafeRawBufferPointer(rebasing: plain[start..<end])
             let free = UnsafeMutableRawBufferPointer(
-                rebasing: memory[payloadBytes..<code.stripeBytesMax])
+                rebasing: memory[payloadBytes..<code.stripeBytesMax]
+            )
             let length: Int
             do {
                 length = try sealer.seal(segment, index: index, key: blockKey, into: free)
@@ -89,8 +93,13 @@ final class StripeBuilder {
         }
         return SealedBlock(
             location: BlockLocation(
-                stripe: stripe, offset: offset, plainBytes: UInt32(plain.count),
-                validBytes: UInt32(plain.count), segmentBytes: lengths))
+                stripe: stripe,
+                offset: offset,
+                plainBytes: UInt32(plain.count),
+                validBytes: UInt32(plain.count),
+                segmentBytes: lengths
+            )
+        )
     }
 
     /// Adds parity, masks every shard and hashes it.
@@ -98,16 +107,20 @@ final class StripeBuilder {
     /// - Returns: the bytes of the `n` shards in order, valid until the next `reset`, and their
     ///   roots.
     func finish(
-        shards ids: [ShardID], key: VolumeKey
+        shards ids: [ShardID],
+        key: VolumeKey
     ) throws(FileSystemError) -> [(bytes: UnsafeRawBufferPointer, root: Digest)] {
         precondition(ids.count == code.n, "one id for each shard")
         let shardBytes = code.shardBytes(payloadBytes: payloadBytes)
         let padding = payloadBytes..<code.k * shardBytes
         UnsafeMutableRawBufferPointer(rebasing: memory[padding]).initializeMemory(
-            as: UInt8.self, repeating: 0)
+            as: UInt8.self,
+            repeating: 0
+        )
         let views = (0..<code.n).map { index in
             UnsafeMutableRawBufferPointer(
-                rebasing: memory[index * shardBytes..<(index + 1) * shardBytes])
+                rebasing: memory[index * shardBytes..<(index + 1) * shardBytes]
+            )
         }
         coder.encode(views)
         let repairKey = key.repairKey

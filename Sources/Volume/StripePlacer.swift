@@ -31,21 +31,39 @@ struct StripePlacer: Sendable {
 
     /// Chooses a provider for each shard and records the stripe as being placed.
     func begin(
-        _ stripe: StripeID, code: ErasureCode, payloadBytes: Int, ids: [ShardID], roots: [Digest]
+        _ stripe: StripeID,
+        code: ErasureCode,
+        payloadBytes: Int,
+        ids: [ShardID],
+        roots: [Digest]
     ) throws(FileSystemError) -> StripeRecord {
         let shardBytes = code.shardBytes(payloadBytes: payloadBytes)
         let chosen = try choose(
-            code.n, shardBytes: shardBytes, code: code, stripe: stripe, holding: [], excluding: [])
+            code.n,
+            shardBytes: shardBytes,
+            code: code,
+            stripe: stripe,
+            holding: [],
+            excluding: []
+        )
         var shards: [ShardRecord] = []
         for index in 0..<code.n {
             shards.append(
                 ShardRecord(
-                    index: index, shard: ids[index], provider: chosen[index].id,
-                    root: roots[index]))
+                    index: index,
+                    shard: ids[index],
+                    provider: chosen[index].id,
+                    root: roots[index]
+                )
+            )
         }
         let record = StripeRecord(
-            id: stripe, code: code, payloadBytes: payloadBytes, shardBytes: shardBytes,
-            shards: shards)
+            id: stripe,
+            code: code,
+            payloadBytes: payloadBytes,
+            shardBytes: shardBytes,
+            shards: shards
+        )
         try metadata.beginStripe(record)
         return record
     }
@@ -54,7 +72,9 @@ struct StripePlacer: Sendable {
     ///
     /// - Throws: `unavailable` or `noSpace`, saying which providers are missing.
     func place(
-        _ stripe: StripeRecord, bytes: [UnsafeRawBufferPointer], progress: StripeProgress
+        _ stripe: StripeRecord,
+        bytes: [UnsafeRawBufferPointer],
+        progress: StripeProgress
     ) throws(FileSystemError) {
         var shards = stripe.shards
         var waiting = Array(shards.indices)
@@ -65,31 +85,50 @@ struct StripePlacer: Sendable {
             for index in lost { failed.insert(shards[index].provider) }
             let holders = shards.indices.filter { !lost.contains($0) }.map { shards[$0].provider }
             let replacements = try choose(
-                lost.count, shardBytes: stripe.shardBytes, code: stripe.code, stripe: stripe.id,
-                holding: holders, excluding: failed)
+                lost.count,
+                shardBytes: stripe.shardBytes,
+                code: stripe.code,
+                stripe: stripe.id,
+                holding: holders,
+                excluding: failed
+            )
             for (index, replacement) in zip(lost, replacements) {
                 let old = shards[index]
                 shards[index] = ShardRecord(
-                    index: old.index, shard: old.shard, provider: replacement.id, root: old.root)
+                    index: old.index,
+                    shard: old.shard,
+                    provider: replacement.id,
+                    root: old.root
+                )
                 try metadata.reassignShard(
-                    of: stripe.id, from: old, to: shards[index],
-                    garbage: StripeBuilder.newID(StripeID.self))
+                    of: stripe.id,
+                    from: old,
+                    to: shards[index],
+                    garbage: StripeBuilder.newID(StripeID.self)
+                )
             }
             waiting = lost
         }
         throw FileSystemError(
-            .unavailable, "providers kept failing while a stripe was placed; see the log")
+            .unavailable,
+            "providers kept failing while a stripe was placed; see the log"
+        )
     }
 
     /// Sends some shards at once; the indices of those that were not acknowledged.
     private func send(
-        _ indices: [Int], of shards: [ShardRecord], bytes: [UnsafeRawBufferPointer],
+        _ indices: [Int],
+        of shards: [ShardRecord],
+        bytes: [UnsafeRawBufferPointer],
         progress: StripeProgress
     ) -> [Int] {
         let requests = indices.map { index in
             network.put(
-                shards[index].shard, to: shards[index].provider, bytes: bytes[index],
-                root: shards[index].root)
+                shards[index].shard,
+                to: shards[index].provider,
+                bytes: bytes[index],
+                root: shards[index].root
+            )
         }
         var lost: [Int] = []
         for (index, request) in zip(indices, requests) {
@@ -100,14 +139,19 @@ struct StripePlacer: Sendable {
             } catch {
                 lost.append(index)
                 logger.warning(
-                    "provider \(shards[index].provider.short) took no shard: \(error.message)")
+                    "provider \(shards[index].provider.short) took no shard: \(error.message)"
+                )
             }
         }
         return lost
     }
 
     private func choose(
-        _ count: Int, shardBytes: Int, code: ErasureCode, stripe: StripeID, holding: [NodeID],
+        _ count: Int,
+        shardBytes: Int,
+        code: ErasureCode,
+        stripe: StripeID,
+        holding: [NodeID],
         excluding: Set<NodeID>
     ) throws(FileSystemError) -> [Candidate] {
         let providers: [ProviderRecord]
@@ -118,7 +162,11 @@ struct StripePlacer: Sendable {
         }
         let all = providers.map { provider in
             Candidate(
-                id: provider.id, domain: provider.domain, freeBytes: provider.freeBytes, weight: 1)
+                id: provider.id,
+                domain: provider.domain,
+                freeBytes: provider.freeBytes,
+                weight: 1
+            )
         }
         let up = Set(providers.filter(\.isUp).map(\.id))
         let usable = all.filter { candidate in
@@ -127,11 +175,18 @@ struct StripePlacer: Sendable {
         }
         do {
             return try Placement.choose(
-                count, shardBytes: shardBytes, code: code, stripe: stripe, from: usable,
-                holding: all.filter { holding.contains($0.id) })
+                count,
+                shardBytes: shardBytes,
+                code: code,
+                stripe: stripe,
+                from: usable,
+                holding: all.filter { holding.contains($0.id) }
+            )
         } catch {
             throw FileSystemError(
-                .unavailable, "\(error) (\(up.count) of \(providers.count) providers are up)")
+                .unavailable,
+                "\(error) (\(up.count) of \(providers.count) providers are up)"
+            )
         }
     }
 }

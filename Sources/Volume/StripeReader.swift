@@ -43,7 +43,9 @@ final class StripeReader: Sendable {
     /// - Parameter distrusted: indices of shards whose bytes must not be used.
     /// - Throws: `unavailable` if fewer than `k` shards can be read.
     func read(
-        _ stripe: StripeRecord, _ range: Range<Int>, distrusting distrusted: Set<Int> = []
+        _ stripe: StripeRecord,
+        _ range: Range<Int>,
+        distrusting distrusted: Set<Int> = []
     ) throws(FileSystemError) -> [UInt8] {
         let pieces = pieces(of: range, in: stripe)
         let requests = pieces.map { piece in
@@ -91,8 +93,11 @@ final class StripeReader: Sendable {
             let end = min(range.upperBound, (shard + 1) * stripe.shardBytes)
             pieces.append(
                 Piece(
-                    shard: shard, offset: position - shard * stripe.shardBytes,
-                    count: end - position))
+                    shard: shard,
+                    offset: position - shard * stripe.shardBytes,
+                    count: end - position
+                )
+            )
             position = end
         }
         return pieces
@@ -103,12 +108,19 @@ final class StripeReader: Sendable {
             return nil
         }
         return network.get(
-            record.shard, from: record.provider, offset: piece.offset, count: piece.count)
+            record.shard,
+            from: record.provider,
+            offset: piece.offset,
+            count: piece.count
+        )
     }
 
     /// The unmasked bytes, or `nil` if the provider does not give them.
     private func receive(
-        _ request: Pending<[UInt8]>, _ piece: Piece, of stripe: StripeRecord, for time: Duration
+        _ request: Pending<[UInt8]>,
+        _ piece: Piece,
+        of stripe: StripeRecord,
+        for time: Duration
     ) -> [UInt8]? {
         guard let record = stripe.shards.first(where: { $0.index == piece.shard }) else {
             return nil
@@ -119,7 +131,10 @@ final class StripeReader: Sendable {
             meters.downloadedBytes.add(UInt64(bytes.count), ordering: .relaxed)
             try bytes.withUnsafeMutableBytes {
                 try ShardMask.apply(
-                    to: $0, key: key.maskKey(for: record.shard), offset: piece.offset)
+                    to: $0,
+                    key: key.maskKey(for: record.shard),
+                    offset: piece.offset
+                )
             }
             return bytes
         } catch let error as NetworkError {
@@ -127,7 +142,8 @@ final class StripeReader: Sendable {
             if error.code == .notFound || error.code == .corrupt {
                 meters.noteShardError(
                     "shard \(record.shard.short) at provider \(record.provider.short):"
-                        + " \(error.message)")
+                        + " \(error.message)"
+                )
             }
             return nil
         } catch {
@@ -138,7 +154,9 @@ final class StripeReader: Sendable {
 
     /// The bytes of `piece` from the same range of `k` other shards.
     private func rebuild(
-        _ piece: Piece, of stripe: StripeRecord, distrusting distrusted: Set<Int>
+        _ piece: Piece,
+        of stripe: StripeRecord,
+        distrusting distrusted: Set<Int>
     ) throws(FileSystemError) -> [UInt8] {
         meters.degradedReads.add(1, ordering: .relaxed)
         let usable = (0..<stripe.code.n).filter { $0 != piece.shard && !distrusted.contains($0) }
@@ -163,22 +181,28 @@ final class StripeReader: Sendable {
             throw FileSystemError(
                 .unavailable,
                 "stripe \(stripe.id.short): \(present.count) of \(stripe.code.n) shards can be"
-                    + " read, \(stripe.code.k) are needed; start the providers that hold it")
+                    + " read, \(stripe.code.k) are needed; start the providers that hold it"
+            )
         }
         return try decode(piece, of: stripe, from: present)
     }
 
     private func decode(
-        _ piece: Piece, of stripe: StripeRecord, from present: [(index: Int, bytes: [UInt8])]
+        _ piece: Piece,
+        of stripe: StripeRecord,
+        from present: [(index: Int, bytes: [UInt8])]
     ) throws(FileSystemError) -> [UInt8] {
         let count = piece.count
         let source = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: count * present.count, alignment: 64)
+            byteCount: count * present.count,
+            alignment: 64
+        )
         defer { source.deallocate() }
         var views: [(index: Int, bytes: UnsafeRawBufferPointer)] = []
         for (position, shard) in present.enumerated() {
             let view = UnsafeMutableRawBufferPointer(
-                rebasing: source[position * count..<(position + 1) * count])
+                rebasing: source[position * count..<(position + 1) * count]
+            )
             view.copyBytes(from: shard.bytes)
             views.append((shard.index, UnsafeRawBufferPointer(view)))
         }

@@ -41,8 +41,9 @@ final class Uploader: Sendable {
         var isStopping = false
         /// How many callers want everything placed now.
         var drains = 0
-        /// Blocks that some thread works on.
-        var claimed: Set<Key> = []
+        /// Blocks that some thread works on, and their bytes.
+        var claimed: [Key: UInt32] = [:]
+        var claimedBytes: UInt64 = 0
         /// Stripes completed, for those who wait for progress.
         var completed: UInt64 = 0
         /// Not before this (monotonic) after a failure.
@@ -72,8 +73,13 @@ final class Uploader: Sendable {
     private let threads = Mutex<[Thread]>([])
 
     init(
-        configuration: VolumeConfiguration, metadata: MetadataStore, cache: CacheStore,
-        contents: ContentTable, network: any StorageNetwork, meters: Meters, logger: Logger
+        configuration: VolumeConfiguration,
+        metadata: MetadataStore,
+        cache: CacheStore,
+        contents: ContentTable,
+        network: any StorageNetwork,
+        meters: Meters,
+        logger: Logger
     ) {
         self.configuration = configuration
         self.metadata = metadata
@@ -82,12 +88,18 @@ final class Uploader: Sendable {
         self.meters = meters
         self.logger = logger
         placer = StripePlacer(
-            network: network, metadata: metadata, meters: meters, logger: logger)
+            network: network,
+            metadata: metadata,
+            meters: meters,
+            logger: logger
+        )
     }
 
     func start() throws(FileSystemError) {
         let count = max(
-            1, min(2, Self.memoryMax / StripeBuilder.memoryBytes(configuration.code)))
+            1,
+            min(2, Self.memoryMax / StripeBuilder.memoryBytes(configuration.code))
+        )
         for number in 0..<count {
             let builder = try StripeBuilder(code: configuration.code)
             let owned = UncheckedBox(builder)
@@ -144,7 +156,8 @@ final class Uploader: Sendable {
     /// - Parameter report: called on every step with the bytes still dirty.
     /// - Throws: `unavailable`, with the reason, if nothing moved for a minute or time is up.
     func drain(
-        seconds: Double = .infinity, report: (UInt64) -> Void
+        seconds: Double = .infinity,
+        report: (UInt64) -> Void
     ) throws(FileSystemError) {
         let target = metadata.totals.newestToken
         let deadline = seconds.isFinite ? Clock.monotonic() + .seconds(seconds) : nil
@@ -159,16 +172,19 @@ final class Uploader: Sendable {
             guard let oldest = metadata.totals.oldestDirty, oldest <= target else { return }
             report(metadata.totals.dirtyBytes)
             let before = seen
-            seen = state.wait(for: .milliseconds(200)) { state -> UInt64? in
-                state.completed != before ? state.completed : nil
-            } ?? before
+            seen =
+                state.wait(for: .milliseconds(200)) { state -> UInt64? in
+                    state.completed != before ? state.completed : nil
+                } ?? before
             let now = Clock.monotonic()
             if seen != before { progressAt = now }
             let isLate = deadline.map { now > $0 } ?? false
             if isLate || now - progressAt > Self.stallMax {
                 let reason = meters.lastError ?? "no provider has answered in time"
                 throw FileSystemError(
-                    .unavailable, "\(metadata.totals.dirtyBytes) bytes are not placed: \(reason)")
+                    .unavailable,
+                    "\(metadata.totals.dirtyBytes) bytes are not placed: \(reason)"
+                )
             }
         }
     }
@@ -211,10 +227,22 @@ final class Uploader: Sendable {
         guard totals.dirtyBytes > 0 || totals.oldestDirty != nil else { return false }
         guard Clock.monotonic() >= state.pausedUntil else { return false }
         if state.drains > 0 { return true }
-        let unclaimed = totals.dirtyBytes - min(totals.dirtyBytes, state.placingBytes)
+        // What the other thread has claimed is on its way, and no reason for a stripe of our own.
+        let unclaimed = totals.dirtyBytes - min(totals.dirtyBytes, state.claimedBytes)
         if unclaimed >= UInt64(configuration.code.stripeBytesMax) { return true }
-        guard let oldest = totals.oldestDirty else { return false }
+        guard let oldest = oldestUnclaimed(state) else { return false }
         return Clock.now().seconds(since: oldest) >= configuration.dirtyAgeSeconds
+    }
+
+    /// Since when the oldest block that nobody works on is dirty.
+    private func oldestUnclaimed(_ state: borrowing State) -> Timestamp? {
+        if state.claimed.isEmpty { return metadata.totals.oldestDirty }
+        let oldest = try? metadata.dirtyBlocks(limit: state.claimed.count + 1)
+        for block in oldest ?? [] {
+            let key = Key(ino: block.key.ino, index: block.key.index)
+            if state.claimed[key] == nil { return block.since }
+        }
+        return nil
     }
 
     private func hasUnclaimed(_ state: borrowing State) -> Bool {
@@ -230,7 +258,9 @@ final class Uploader: Sendable {
         defer { release(unused) }
         var snapshots: [Snapshot] = []
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Geometry.blockBytes, alignment: 4096)
+            byteCount: Geometry.blockBytes,
+            alignment: 4096
+        )
         defer { buffer.deallocate() }
         for key in claimed {
             guard let taken = try take(key, into: builder, buffer: buffer) else { continue }
@@ -253,7 +283,9 @@ final class Uploader: Sendable {
             var bytes = 0
             for candidate in candidates where keys.count < Self.batchMax {
                 let key = Key(ino: candidate.key.ino, index: candidate.key.index)
-                guard state.claimed.insert(key).inserted else { continue }
+                guard state.claimed[key] == nil else { continue }
+                state.claimed[key] = candidate.bytes
+                state.claimedBytes += UInt64(candidate.bytes)
                 keys.append(key)
                 // Twice a stripe: compression may make room for more than one.
                 bytes += Int(candidate.bytes)
@@ -265,7 +297,11 @@ final class Uploader: Sendable {
 
     private func release(_ keys: [Key]) {
         guard !keys.isEmpty else { return }
-        state.update { $0.claimed.subtract(keys) }
+        state.update { state in
+            for key in keys {
+                state.claimedBytes -= UInt64(state.claimed.removeValue(forKey: key) ?? 0)
+            }
+        }
     }
 
     /// The outcome of `take`: a snapshot, or none because the stripe is full.
@@ -275,10 +311,12 @@ final class Uploader: Sendable {
 
     /// Seals a block as it is now; `nil` if it is not dirty any more.
     private func take(
-        _ key: Key, into builder: StripeBuilder, buffer: UnsafeMutableRawBufferPointer
+        _ key: Key,
+        into builder: StripeBuilder,
+        buffer: UnsafeMutableRawBufferPointer
     ) throws(FileSystemError) -> Taken? {
         let content = contents.content(of: key.ino)
-        try content.load(from: metadata)
+        try content.load(from: metadata, cachePath: cache.path(of: content.ino))
         guard let fileKey = try fileKey(of: content) else { return nil }
         let found = try content.state.write {
             state throws(FileSystemError) -> (Int, UInt64, Timestamp)? in
@@ -291,8 +329,10 @@ final class Uploader: Sendable {
             let plain = Int(min(UInt64(Geometry.blockBytes), size - key.index.offset))
             guard builder.hasRoom(plainBytes: plain) else { return (0, 0, token) }
             try cache.read(
-                key.ino, offset: key.index.offset,
-                into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<plain]))
+                key.ino,
+                offset: key.index.offset,
+                into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<plain])
+            )
             block.snapshotTaken = true
             state.blocks[key.index.rawValue] = block
             return (plain, block.version, token)
@@ -300,11 +340,18 @@ final class Uploader: Sendable {
         guard let (plain, version, token) = found else { return nil }
         guard plain > 0 else { return Taken(snapshot: nil) }
         let sealed = try builder.add(
-            UnsafeRawBufferPointer(rebasing: buffer[..<plain]), key: fileKey)
+            UnsafeRawBufferPointer(rebasing: buffer[..<plain]),
+            key: fileKey
+        )
         return Taken(
             snapshot: Snapshot(
-                content: content, index: key.index, version: version, token: token,
-                sealed: sealed))
+                content: content,
+                index: key.index,
+                version: version,
+                token: token,
+                sealed: sealed
+            )
+        )
     }
 
     /// The file's key, made at its first upload; `nil` if the file is gone.
@@ -322,7 +369,9 @@ final class Uploader: Sendable {
                 } else {
                     key = FileKey.random()
                     try metadata.setFileKey(
-                        try configuration.key.wrap(key, for: content.ino), of: content.ino)
+                        try configuration.key.wrap(key, for: content.ino),
+                        of: content.ino
+                    )
                 }
                 state.fileKey = key
                 return key
@@ -331,13 +380,16 @@ final class Uploader: Sendable {
                 throw error
             } catch {
                 throw FileSystemError(
-                    .corrupt, "the key of inode \(content.ino.rawValue) cannot be used: \(error)")
+                    .corrupt,
+                    "the key of inode \(content.ino.rawValue) cannot be used: \(error)"
+                )
             }
         }
     }
 
     private func place(
-        _ snapshots: [Snapshot], builder: StripeBuilder
+        _ snapshots: [Snapshot],
+        builder: StripeBuilder
     ) throws(FileSystemError) {
         let zero = snapshots.filter(\.sealed.isZero)
         let solid = snapshots.filter { !$0.sealed.isZero }
@@ -358,8 +410,12 @@ final class Uploader: Sendable {
         let ids = (0..<configuration.code.n).map { _ in StripeBuilder.newID(ShardID.self) }
         let shards = try builder.finish(shards: ids, key: configuration.key)
         let record = try placer.begin(
-            builder.stripe, code: configuration.code, payloadBytes: builder.payloadBytes, ids: ids,
-            roots: shards.map(\.root))
+            builder.stripe,
+            code: configuration.code,
+            payloadBytes: builder.payloadBytes,
+            ids: ids,
+            roots: shards.map(\.root)
+        )
         do throws(FileSystemError) {
             try placer.place(record, bytes: shards.map(\.bytes), progress: progress)
         } catch {
@@ -371,15 +427,19 @@ final class Uploader: Sendable {
 
     /// Records a stripe as placed, durably, and then its blocks as clean in memory.
     private func complete(
-        _ snapshots: [Snapshot], of stripe: StripeRecord
+        _ snapshots: [Snapshot],
+        of stripe: StripeRecord
     ) throws(FileSystemError) {
         try metadata.completeStripe(
             stripe.id,
             blocks: snapshots.map {
                 PlacedBlock(
                     key: Metadata::BlockKey($0.content.ino, $0.index),
-                    location: $0.sealed.location, token: $0.token)
-            })
+                    location: $0.sealed.location,
+                    token: $0.token
+                )
+            }
+        )
         try metadata.sync()
         for snapshot in snapshots {
             snapshot.content.state.write { state in
@@ -389,6 +449,7 @@ final class Uploader: Sendable {
                 block.location = snapshot.sealed.location
                 block.dirtySince = nil
                 block.snapshotTaken = false
+                block.isSynced = false
                 state.blocks[snapshot.index.rawValue] = block
                 if state.blocks.values.allSatisfy({ $0.dirtySince == nil }) {
                     state.holdsAcknowledged = false
@@ -405,7 +466,9 @@ final class Uploader: Sendable {
                 block.version == snapshot.version, block.dirtySince == snapshot.token
             else { return }
             try metadata.removeBlocks(
-                snapshot.content.ino, snapshot.index..<snapshot.index.next)
+                snapshot.content.ino,
+                snapshot.index..<snapshot.index.next
+            )
             state.blocks[snapshot.index.rawValue] = nil
         }
     }

@@ -22,8 +22,16 @@ package struct VolumeConfiguration: Sendable {
     /// that a burst of small files fills stripes, short enough that a lost laptop loses little.
     package var dirtyAgeSeconds: Double = 10
 
+    /// Whether to go on when the cache is gone and with it changes that were nowhere else: what
+    /// is placed counts again. Otherwise opening fails, so that nobody loses them unawares.
+    package var discardsLostChanges = false
+
     package init(
-        id: VolumeID, name: String, code: ErasureCode, key: VolumeKey, metadataPath: String,
+        id: VolumeID,
+        name: String,
+        code: ErasureCode,
+        key: VolumeKey,
+        metadataPath: String,
         cacheDirectory: String
     ) {
         self.id = id

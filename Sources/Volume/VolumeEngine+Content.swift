@@ -23,7 +23,10 @@ extension VolumeEngine {
     /// - Throws: `unavailable` if too few providers answer, `corrupt` if no set of shards gives
     ///   bytes that pass their tags.
     package func read(
-        _ ino: InodeNumber, offset: UInt64, into buffer: UnsafeMutableRawBufferPointer, wait: Wait
+        _ ino: InodeNumber,
+        offset: UInt64,
+        into buffer: UnsafeMutableRawBufferPointer,
+        wait: Wait
     ) throws(FileSystemError) -> Int {
         let content = try loaded(ino)
         for _ in 0..<Self.fetchRoundsMax {
@@ -46,7 +49,9 @@ extension VolumeEngine {
             try fetcher.fetch(missing, of: content, reading: offset..<end, size: size)
         }
         throw FileSystemError(
-            .unavailable, "the cache is too small to hold one read; raise cache-size")
+            .unavailable,
+            "the cache is too small to hold one read; raise cache-size"
+        )
     }
 
     /// Writes all of `buffer` at `offset`.
@@ -54,7 +59,10 @@ extension VolumeEngine {
     /// - Throws: `noSpace` if the cache disk is full and nothing clean can be evicted,
     ///   `fileTooLarge` past `Geometry.fileBytesMax`.
     package func write(
-        _ ino: InodeNumber, offset: UInt64, from buffer: UnsafeRawBufferPointer, wait: Wait
+        _ ino: InodeNumber,
+        offset: UInt64,
+        from buffer: UnsafeRawBufferPointer,
+        wait: Wait
     ) throws(FileSystemError) -> Int {
         guard !buffer.isEmpty else { return 0 }
         let (end, overflow) = offset.addingReportingOverflow(UInt64(buffer.count))
@@ -74,7 +82,10 @@ extension VolumeEngine {
     ///
     /// - Parameter growsTo: the size to grow to, if not the end of `range`; never shrinks.
     func change(
-        _ content: FileContent, range: Range<UInt64>, wait: Wait, growsTo: UInt64? = nil,
+        _ content: FileContent,
+        range: Range<UInt64>,
+        wait: Wait,
+        growsTo: UInt64? = nil,
         apply: () throws(FileSystemError) -> Void
     ) throws(FileSystemError) {
         for _ in 0..<Self.fetchRoundsMax {
@@ -85,7 +96,10 @@ extension VolumeEngine {
                 try markDirty(range, of: content.ino, in: &state)
                 try apply()
                 try metadata.recordWrite(
-                    content.ino, growingTo: growsTo ?? range.upperBound, now: now())
+                    content.ino,
+                    growingTo: growsTo ?? range.upperBound,
+                    now: now()
+                )
                 return missing
             }
             if missing.isEmpty {
@@ -96,13 +110,17 @@ extension VolumeEngine {
             try fetcher.fetch(missing, of: content)
         }
         throw FileSystemError(
-            .unavailable, "the cache is too small to hold one write; raise cache-size")
+            .unavailable,
+            "the cache is too small to hold one write; raise cache-size"
+        )
     }
 
     /// Marks the blocks of `range` dirty; the caller holds the content's lock for writing and
     /// writes the bytes next.
     func markDirty(
-        _ range: Range<UInt64>, of ino: InodeNumber, in state: inout FileContentState
+        _ range: Range<UInt64>,
+        of ino: InodeNumber,
+        in state: inout FileContentState
     ) throws(FileSystemError) {
         var mustCommit = false
         let first = BlockIndex(containing: range.lowerBound).rawValue
@@ -111,8 +129,14 @@ extension VolumeEngine {
             var block = state.blocks[index] ?? .hole
             if block.dirtySince == nil || block.snapshotTaken {
                 mustCommit = mustCommit || block.location != nil || block.snapshotTaken
+                // Only a sync makes the block durable in the cache. Until then the metadata
+                // notes no residency, so that a power cut brings back the placed version.
                 block.dirtySince = try metadata.markDirty(
-                    ino, BlockIndex(index), since: now(), resident: SegmentMask.all.rawValue)
+                    ino,
+                    BlockIndex(index),
+                    since: now(),
+                    resident: block.isSynced ? nil : 0
+                )
                 block.snapshotTaken = false
                 block.resident = .all
             }
@@ -124,19 +148,43 @@ extension VolumeEngine {
 
     /// Makes what was written durable on this host: cached bytes, then the metadata naming them.
     package func sync(
-        _ ino: InodeNumber, dataOnly: Bool, wait: Wait
+        _ ino: InodeNumber,
+        dataOnly: Bool,
+        wait: Wait
     ) throws(FileSystemError) {
         guard wait == .allowed else { throw Self.wouldWait }
         if try metadata.attributes(of: ino).kind == .regular {
-            let content = try loaded(ino)
-            content.state.write { state in
-                if state.blocks.values.contains(where: { $0.dirtySince != nil }) {
-                    state.holdsAcknowledged = true
-                }
-            }
-            try cache.sync(ino)
+            try syncContent(try loaded(ino))
         }
         try metadata.sync()
+    }
+
+    /// Syncs the cache file, and notes which dirty blocks it now holds durably.
+    private func syncContent(_ content: FileContent) throws(FileSystemError) {
+        let unsynced = content.state.write { state -> [UInt64: Timestamp] in
+            var tokens: [UInt64: Timestamp] = [:]
+            for (index, block) in state.blocks {
+                guard let token = block.dirtySince else { continue }
+                state.holdsAcknowledged = true
+                if !block.isSynced { tokens[index] = token }
+            }
+            return tokens
+        }
+        try cache.sync(content.ino)
+        guard !unsynced.isEmpty else { return }
+        try content.state.write { state throws(FileSystemError) in
+            for (index, token) in unsynced {
+                // A block that changed its token meanwhile may hold bytes fetched since.
+                guard var block = state.blocks[index], block.dirtySince == token else { continue }
+                block.isSynced = true
+                state.blocks[index] = block
+                try metadata.setResident(
+                    content.ino,
+                    BlockIndex(index),
+                    SegmentMask.all.rawValue
+                )
+            }
+        }
     }
 
     /// Makes the names in a directory durable on this host.
@@ -165,13 +213,14 @@ extension VolumeEngine {
     func loaded(_ ino: InodeNumber) throws(FileSystemError) -> FileContent {
         let content = contents.content(of: ino)
         content.lastUse.store(Self.monotonicSeconds, ordering: .relaxed)
-        try content.load(from: metadata)
+        try content.load(from: metadata, cachePath: cache.path(of: ino))
         return content
     }
 
     /// The segments of each block of `range` that are placed but not cached.
     private static func missing(
-        _ range: Range<UInt64>, in state: borrowing FileContentState
+        _ range: Range<UInt64>,
+        in state: borrowing FileContentState
     ) -> [FetchRequest] {
         var requests: [FetchRequest] = []
         for (index, part) in BlockIndex.parts(of: range) {
@@ -184,7 +233,8 @@ extension VolumeEngine {
 
     /// As `missing`, for blocks that a change of `range` would leave partly as they were.
     private static func missingForWrite(
-        _ range: Range<UInt64>, in state: borrowing FileContentState
+        _ range: Range<UInt64>,
+        in state: borrowing FileContentState
     ) -> [FetchRequest] {
         var requests: [FetchRequest] = []
         for (index, part) in BlockIndex.parts(of: range) {
@@ -208,15 +258,31 @@ extension VolumeEngine {
 }
 
 extension FileContent {
-    /// Reads the block rows once.
-    func load(from metadata: MetadataStore) throws(FileSystemError) {
+    /// Reads the block rows once. Clean residency without the cache file at `cachePath` does not
+    /// count; dirty residency without it is an error, not zeros.
+    func load(from metadata: MetadataStore, cachePath: String) throws(FileSystemError) {
         if state.read({ $0.isLoaded }) { return }
         try state.write { state throws(FileSystemError) in
             guard !state.isLoaded else { return }
-            for row in try metadata.blocks(of: ino) {
+            let rows = try metadata.blocks(of: ino)
+            let isCached =
+                rows.contains { $0.resident != 0 || $0.dirtySince != nil }
+                && WholeFile.exists(cachePath)
+            for row in rows {
+                let isDirty = row.dirtySince != nil
+                let noted = SegmentMask(rawValue: isCached ? row.resident : 0)
+                guard isCached || !isDirty else {
+                    throw FileSystemError(
+                        .corrupt,
+                        "\(cachePath) is missing, and with it changes of inode \(ino.rawValue)"
+                    )
+                }
                 state.blocks[row.index.rawValue] = FileContentState.Block(
-                    location: row.location, resident: SegmentMask(rawValue: row.resident),
-                    dirtySince: row.dirtySince)
+                    location: row.location,
+                    resident: isDirty ? .all : noted,
+                    dirtySince: row.dirtySince,
+                    isSynced: isDirty && noted == .all
+                )
             }
             state.isLoaded = true
         }
@@ -243,7 +309,9 @@ extension BlockIndex {
 extension CacheStore {
     /// Writes bytes of an array.
     func write(
-        _ ino: InodeNumber, offset: UInt64, _ bytes: ArraySlice<UInt8>
+        _ ino: InodeNumber,
+        offset: UInt64,
+        _ bytes: ArraySlice<UInt8>
     ) throws(FileSystemError) {
         // `withUnsafeBytes` of an array slice knows only untyped errors.
         let result = bytes.withUnsafeBytes { bytes -> Result<Void, FileSystemError> in

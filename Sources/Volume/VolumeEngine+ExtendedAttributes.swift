@@ -8,14 +8,18 @@ extension VolumeEngine {
     private static let reservedPrefix = Array("user.mefs.".utf8)
 
     package func extendedAttribute(
-        _ name: [UInt8], of ino: InodeNumber
+        _ name: [UInt8],
+        of ino: InodeNumber
     ) throws(FileSystemError) -> [UInt8] {
         if name == Self.stateName { return Array(try placementState(of: ino).utf8) }
         return try metadata.extendedAttribute(name, of: ino)
     }
 
     package func setExtendedAttribute(
-        _ name: [UInt8], to value: [UInt8], mode: XattrMode, of ino: InodeNumber
+        _ name: [UInt8],
+        to value: [UInt8],
+        mode: XattrMode,
+        of ino: InodeNumber
     ) throws(FileSystemError) {
         try refuseReserved(name)
         try metadata.setExtendedAttribute(name, to: value, mode: mode, of: ino, now: now())
@@ -28,7 +32,8 @@ extension VolumeEngine {
     }
 
     package func removeExtendedAttribute(
-        _ name: [UInt8], of ino: InodeNumber
+        _ name: [UInt8],
+        of ino: InodeNumber
     ) throws(FileSystemError) {
         try refuseReserved(name)
         try metadata.removeExtendedAttribute(name, of: ino, now: now())
@@ -37,7 +42,9 @@ extension VolumeEngine {
     private func refuseReserved(_ name: [UInt8]) throws(FileSystemError) {
         guard !name.starts(with: Self.reservedPrefix) else {
             throw FileSystemError(
-                .notPermitted, "attributes under user.mefs. are told by the volume, not set")
+                .notPermitted,
+                "attributes under user.mefs. are told by the volume, not set"
+            )
         }
     }
 

@@ -5,7 +5,8 @@ import Metadata
 extension VolumeEngine {
     /// The inode that `name` leads to; `notFound` if there is none.
     package func lookup(
-        _ name: EntryName, in parent: InodeNumber
+        _ name: EntryName,
+        in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
         try metadata.lookup(name, in: parent)
     }
@@ -17,7 +18,9 @@ extension VolumeEngine {
 
     /// Makes an inode of any kind and its first name.
     package func create(
-        _ new: NewInode, named name: EntryName, in parent: InodeNumber
+        _ new: NewInode,
+        named name: EntryName,
+        in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
         let attributes = try metadata.create(new, named: name, in: parent, now: Clock.now())
         if attributes.kind == .regular { _ = contents.content(of: attributes.ino, isNew: true) }
@@ -25,7 +28,9 @@ extension VolumeEngine {
     }
 
     package func link(
-        _ ino: InodeNumber, as name: EntryName, in parent: InodeNumber
+        _ ino: InodeNumber,
+        as name: EntryName,
+        in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
         let attributes = try metadata.link(ino, as: name, in: parent, now: Clock.now())
         inodes.adopt(ino)
@@ -33,23 +38,34 @@ extension VolumeEngine {
     }
 
     package func unlink(
-        _ name: EntryName, in parent: InodeNumber
+        _ name: EntryName,
+        in parent: InodeNumber
     ) throws(FileSystemError) {
         settle(try metadata.unlink(name, in: parent, now: Clock.now()))
     }
 
     package func removeDirectory(
-        _ name: EntryName, in parent: InodeNumber
+        _ name: EntryName,
+        in parent: InodeNumber
     ) throws(FileSystemError) {
         settle(try metadata.removeDirectory(name, in: parent, now: Clock.now()))
     }
 
     package func rename(
-        _ name: EntryName, in parent: InodeNumber, to newName: EntryName,
-        in newParent: InodeNumber, mode: RenameMode
+        _ name: EntryName,
+        in parent: InodeNumber,
+        to newName: EntryName,
+        in newParent: InodeNumber,
+        mode: RenameMode
     ) throws(FileSystemError) {
         let replaced = try metadata.rename(
-            name, in: parent, to: newName, in: newParent, mode: mode, now: Clock.now())
+            name,
+            in: parent,
+            to: newName,
+            in: newParent,
+            mode: mode,
+            now: Clock.now()
+        )
         if let replaced { settle(replaced) }
     }
 
@@ -65,7 +81,9 @@ extension VolumeEngine {
 
     /// Up to `limit` entries that follow `cookie` (0 for the first).
     package func readDirectory(
-        _ ino: InodeNumber, after cookie: UInt64, limit: Int
+        _ ino: InodeNumber,
+        after cookie: UInt64,
+        limit: Int
     ) throws(FileSystemError) -> [DirectoryEntry] {
         try metadata.readDirectory(ino, after: cookie, limit: limit)
     }
@@ -74,7 +92,10 @@ extension VolumeEngine {
 
     /// Counts an open handle; every one is matched by a `release`.
     package func open(
-        _ ino: InodeNumber, forWriting: Bool, truncate: Bool, wait: Wait
+        _ ino: InodeNumber,
+        forWriting: Bool,
+        truncate: Bool,
+        wait: Wait
     ) throws(FileSystemError) {
         if truncate {
             var change = AttributeChange()

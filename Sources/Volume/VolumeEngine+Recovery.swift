@@ -8,10 +8,15 @@ import Primitives
 //
 // | left behind                                        | done                                  |
 // |----------------------------------------------------|---------------------------------------|
+// | no cache, or not this volume's                     | all clean residency is dropped; if it |
+// |                                                    | held changes, opening fails unless    |
+// |                                                    | told to discard them                  |
 // | cached bytes of an inode that was never committed  | the cache file is removed             |
 // | cached bytes of blocks that no committed row names | their range is punched                |
 // | cached bytes past the committed size               | the cache file is truncated           |
 // | the host went down: clean blocks may be stale      | all clean residency is dropped        |
+// | the host went down: a changed block may be torn    | the placed version counts again, if   |
+// |                                                    | no sync had acknowledged the change   |
 // | a stripe being placed                              | abandoned; its shards are deleted     |
 // | unlinked inodes that were still open               | reaped                                |
 //
@@ -20,10 +25,21 @@ import Primitives
 
 extension VolumeEngine {
     static func recover(
-        metadata: MetadataStore, cache: CacheStore, logger: Logger
+        _ configuration: VolumeConfiguration,
+        metadata: MetadataStore,
+        cache: CacheStore,
+        logger: Logger
     ) throws(FileSystemError) {
+        let identity = CacheIdentity(configuration)
+        if try !identity.isIntact() {
+            try forgetCache(configuration, metadata: metadata, logger: logger)
+            try identity.renew()
+        }
         guard !metadata.wasCleanlyClosed else { return }
-        if try metadata.didHostGoDown() { try dropCleanResidency(metadata) }
+        if try metadata.didHostGoDown() {
+            try dropCleanResidency(metadata)
+            try revertUnsynced(metadata, cache)
+        }
         try metadata.commit()
         var repaired = 0
         for ino in try cache.inodes() {
@@ -37,17 +53,72 @@ extension VolumeEngine {
         logger.notice("recovered after an unclean stop", metadata: ["removed": "\(repaired)"])
     }
 
+    /// Goes on without the cache that the metadata speaks of.
+    private static func forgetCache(
+        _ configuration: VolumeConfiguration,
+        metadata: MetadataStore,
+        logger: Logger
+    ) throws(FileSystemError) {
+        let lost = try metadata.dirtyBlocks(limit: .max)
+        if !lost.isEmpty {
+            let totals = metadata.totals
+            let what = "\(totals.dirtyBytes) bytes in \(totals.dirtyFiles) files"
+            guard configuration.discardsLostChanges else {
+                throw FileSystemError(
+                    .corrupt,
+                    "the cache \(configuration.cacheDirectory) is gone, and with it changes"
+                        + " (\(what)) that were nowhere else: put it back, or mount with"
+                        + " -o discard-lost to go back to what is placed"
+                )
+            }
+            try metadata.revert(lost.map(\.key))
+            for block in try metadata.dirtyBlocks(limit: .max) {
+                let index = block.key.index
+                try metadata.removeBlocks(block.key.ino, index..<index.next)
+                logger.error("inode \(block.key.ino.rawValue): block \(index.rawValue) is lost")
+            }
+            logger.error("the cache was gone; discarded changes: \(what)")
+        }
+        try dropCleanResidency(metadata)
+        try metadata.sync()
+    }
+
     /// Forgets that any clean block is cached; their bytes are punched with the rest.
     private static func dropCleanResidency(_ metadata: MetadataStore) throws(FileSystemError) {
+        var last: BlockKey?
         while true {
-            let rows = try metadata.residentClean(limit: 4096)
-            if rows.isEmpty { return }
+            let rows = try metadata.residentClean(after: last, limit: 4096)
+            guard let end = rows.last else { return }
+            last = end.key
             _ = try metadata.evict(rows.map(\.key))
         }
     }
 
+    /// Takes changes back that no sync had acknowledged: the bytes around them, fetched from the
+    /// providers and perhaps never written to this disk, may be gone.
+    private static func revertUnsynced(
+        _ metadata: MetadataStore,
+        _ cache: CacheStore
+    ) throws(FileSystemError) {
+        for dirty in try metadata.dirtyBlocks(limit: .max) {
+            let (ino, index) = (dirty.key.ino, dirty.key.index)
+            guard let block = try metadata.block(index, of: ino),
+                SegmentMask(rawValue: block.resident) != .all
+            else { continue }
+            if block.location != nil {
+                try metadata.revert([dirty.key])
+            } else if !WholeFile.exists(cache.path(of: ino)) {
+                // A new file whose name in the cache never reached the disk.
+                try metadata.removeBlocks(ino, index..<index.next)
+            }
+        }
+    }
+
     private static func punchUnknown(
-        _ ino: InodeNumber, size: UInt64, metadata: MetadataStore, cache: CacheStore
+        _ ino: InodeNumber,
+        size: UInt64,
+        metadata: MetadataStore,
+        cache: CacheStore
     ) throws(FileSystemError) {
         try cache.truncate(ino, to: size)
         var known: [UInt64: BlockState] = [:]
@@ -62,7 +133,10 @@ extension VolumeEngine {
     }
 
     private static func punchUnknown(
-        _ index: BlockIndex, of ino: InodeNumber, state: BlockState?, cache: CacheStore
+        _ index: BlockIndex,
+        of ino: InodeNumber,
+        state: BlockState?,
+        cache: CacheStore
     ) throws(FileSystemError) {
         if state?.dirtySince != nil { return }
         let resident = SegmentMask(rawValue: state?.resident ?? 0)

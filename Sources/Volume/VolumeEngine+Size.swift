@@ -5,7 +5,9 @@ import Metadata
 extension VolumeEngine {
     /// Applies `chmod`, `chown`, `utimens` and `truncate`.
     package func setAttributes(
-        _ change: AttributeChange, of ino: InodeNumber, wait: Wait
+        _ change: AttributeChange,
+        of ino: InodeNumber,
+        wait: Wait
     ) throws(FileSystemError) -> Attributes {
         if let size = change.size {
             guard size <= Geometry.fileBytesMax else {
@@ -21,7 +23,10 @@ extension VolumeEngine {
     ///
     /// A cut block is not fetched: its location keeps fewer valid bytes.
     private func resize(
-        _ ino: InodeNumber, to size: UInt64, change: AttributeChange, wait: Wait
+        _ ino: InodeNumber,
+        to size: UInt64,
+        change: AttributeChange,
+        wait: Wait
     ) throws(FileSystemError) {
         let attributes = try metadata.attributes(of: ino)
         switch attributes.kind {
@@ -38,20 +43,23 @@ extension VolumeEngine {
                 return
             }
             if state.holdsAcknowledged, wait == .never { throw Self.wouldWait }
-            try cutBlocks(of: ino, to: size, in: &state)
+            // One operation of the metadata: the size, and the blocks past it.
             _ = try metadata.setAttributes(change, of: ino, now: now())
+            try cutBlocks(of: ino, to: size, in: &state)
             try settleBeforeDestroying(&state)
             try cache.truncate(ino, to: size)
         }
     }
 
-    /// Removes the blocks past `size` and cuts the one that holds it.
+    /// Follows in memory what the metadata did: blocks past `size` are gone, and the one that
+    /// holds it is cut.
     private func cutBlocks(
-        of ino: InodeNumber, to size: UInt64, in state: inout FileContentState
+        of ino: InodeNumber,
+        to size: UInt64,
+        in state: inout FileContentState
     ) throws(FileSystemError) {
         let whole = size / UInt64(Geometry.blockBytes)
         let valid = Int(size % UInt64(Geometry.blockBytes))
-        try metadata.truncateBlocks(ino, to: size)
         let kept = valid == 0 ? whole : whole + 1
         state.blocks = state.blocks.filter { $0.key < kept }
         guard valid > 0, var block = state.blocks[whole] else { return }
@@ -82,7 +90,10 @@ extension VolumeEngine {
     ///
     /// Space is not reserved: cache files are sparse and providers are filled later.
     package func allocate(
-        _ ino: InodeNumber, range: Range<UInt64>, keepSize: Bool, wait: Wait
+        _ ino: InodeNumber,
+        range: Range<UInt64>,
+        keepSize: Bool,
+        wait: Wait
     ) throws(FileSystemError) {
         guard range.upperBound <= Geometry.fileBytesMax else {
             throw FileSystemError(.fileTooLarge, "a file has at most 2^53 bytes")
@@ -97,7 +108,9 @@ extension VolumeEngine {
 
     /// Makes `range` read as zeros, freeing what holds it (`FALLOC_FL_PUNCH_HOLE`).
     package func punchHole(
-        _ ino: InodeNumber, range: Range<UInt64>, wait: Wait
+        _ ino: InodeNumber,
+        range: Range<UInt64>,
+        wait: Wait
     ) throws(FileSystemError) {
         let size = try metadata.attributes(of: ino).size
         let end = min(range.upperBound, size)
@@ -108,7 +121,10 @@ extension VolumeEngine {
     /// Makes `range` read as zeros, extending the file unless `keepSize`
     /// (`FALLOC_FL_ZERO_RANGE`).
     package func zeroRange(
-        _ ino: InodeNumber, range: Range<UInt64>, keepSize: Bool, wait: Wait
+        _ ino: InodeNumber,
+        range: Range<UInt64>,
+        keepSize: Bool,
+        wait: Wait
     ) throws(FileSystemError) {
         try punchHole(ino, range: range, wait: wait)
         try allocate(ino, range: range, keepSize: keepSize, wait: wait)
@@ -117,7 +133,9 @@ extension VolumeEngine {
     /// Zeros `range`, which lies within the file: its edges as a write of zeros, whole blocks as
     /// removal.
     private func zero(
-        _ ino: InodeNumber, range: Range<UInt64>, wait: Wait
+        _ ino: InodeNumber,
+        range: Range<UInt64>,
+        wait: Wait
     ) throws(FileSystemError) {
         let content = try loaded(ino)
         let size = try metadata.attributes(of: ino).size
@@ -127,7 +145,8 @@ extension VolumeEngine {
         let wholeEnd = max(
             wholeStart,
             (reachesEnd ? range.upperBound + blockBytes - 1 : range.upperBound)
-                / blockBytes * blockBytes)
+                / blockBytes * blockBytes
+        )
         let head = range.lowerBound..<min(range.upperBound, wholeStart)
         try zeroEdge(head, of: content, wait: wait)
         if wholeEnd < range.upperBound {
@@ -140,7 +159,9 @@ extension VolumeEngine {
 
     /// Zeros part of one block.
     private func zeroEdge(
-        _ range: Range<UInt64>, of content: FileContent, wait: Wait
+        _ range: Range<UInt64>,
+        of content: FileContent,
+        wait: Wait
     ) throws(FileSystemError) {
         guard !range.isEmpty else { return }
         let index = BlockIndex(containing: range.lowerBound).rawValue
@@ -152,7 +173,9 @@ extension VolumeEngine {
 
     /// Makes holes of whole blocks; `range` begins and ends at block boundaries.
     private func removeBlocks(
-        _ range: Range<UInt64>, of content: FileContent, wait: Wait
+        _ range: Range<UInt64>,
+        of content: FileContent,
+        wait: Wait
     ) throws(FileSystemError) {
         let ino = content.ino
         let first = BlockIndex(containing: range.lowerBound)
@@ -173,7 +196,9 @@ extension VolumeEngine {
     /// The next data or hole at or after `offset`, in whole blocks; the end of the file is a
     /// hole (`man 2 lseek`).
     package func seek(
-        _ ino: InodeNumber, from offset: UInt64, to target: SeekTarget
+        _ ino: InodeNumber,
+        from offset: UInt64,
+        to target: SeekTarget
     ) throws(FileSystemError) -> UInt64 {
         let size = try metadata.attributes(of: ino).size
         guard offset < size else {
@@ -209,13 +234,19 @@ extension VolumeEngine {
     ///
     /// - Returns: bytes copied; 0 at the end of the source.
     package func copyRange(
-        from source: InodeNumber, at sourceOffset: UInt64, to target: InodeNumber,
-        at targetOffset: UInt64, count: UInt64, wait: Wait
+        from source: InodeNumber,
+        at sourceOffset: UInt64,
+        to target: InodeNumber,
+        at targetOffset: UInt64,
+        count: UInt64,
+        wait: Wait
     ) throws(FileSystemError) -> UInt64 {
         guard wait == .allowed else { throw Self.wouldWait }
         let total = min(count, Self.copyCallBytesMax)
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Int(min(total, UInt64(Self.copyBytesMax))), alignment: 4096)
+            byteCount: Int(min(total, UInt64(Self.copyBytesMax))),
+            alignment: 4096
+        )
         defer { buffer.deallocate() }
         var copied: UInt64 = 0
         while copied < total {
@@ -224,8 +255,11 @@ extension VolumeEngine {
             let got = try read(source, offset: sourceOffset + copied, into: part, wait: wait)
             guard got > 0 else { break }
             _ = try write(
-                target, offset: targetOffset + copied,
-                from: UnsafeRawBufferPointer(rebasing: part[..<got]), wait: wait)
+                target,
+                offset: targetOffset + copied,
+                from: UnsafeRawBufferPointer(rebasing: part[..<got]),
+                wait: wait
+            )
             copied += UInt64(got)
         }
         return copied
@@ -236,7 +270,11 @@ extension BlockLocation {
     /// The same place, of which only the first `bytes` count.
     func cut(to bytes: Int) -> BlockLocation {
         BlockLocation(
-            stripe: stripe, offset: offset, plainBytes: plainBytes,
-            validBytes: min(validBytes, UInt32(bytes)), segmentBytes: segmentBytes)
+            stripe: stripe,
+            offset: offset,
+            plainBytes: plainBytes,
+            validBytes: min(validBytes, UInt32(bytes)),
+            segmentBytes: segmentBytes
+        )
     }
 }

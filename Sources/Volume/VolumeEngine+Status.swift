@@ -34,15 +34,19 @@ extension VolumeEngine {
         let rates = meters.bytesPerSecond()
         let totals = metadata.totals
         return EngineStatus(
-            totals: totals, placingBytes: uploader.placingBytes,
+            totals: totals,
+            placingBytes: uploader.placingBytes,
             cacheBytesMax: configuration.cacheBytesMax,
             providers: (try? network.providers()) ?? [],
-            uploadBytesPerSecond: rates.upload, downloadBytesPerSecond: rates.download,
+            uploadBytesPerSecond: rates.upload,
+            downloadBytesPerSecond: rates.download,
             uploadedBytes: meters.uploadedBytes.load(ordering: .relaxed),
             downloadedBytes: meters.downloadedBytes.load(ordering: .relaxed),
             degradedReads: meters.degradedReads.load(ordering: .relaxed),
-            lastError: meters.lastError, shardErrors: meters.shardErrors,
-            oldestDirtyAgeSeconds: totals.oldestDirty.map { max(0, now().seconds(since: $0)) })
+            lastError: meters.lastError,
+            shardErrors: meters.shardErrors,
+            oldestDirtyAgeSeconds: totals.oldestDirty.map { max(0, now().seconds(since: $0)) }
+        )
     }
 
     /// Space as the providers report it, less what the code adds.
@@ -55,7 +59,8 @@ extension VolumeEngine {
         return VolumeStatistics(
             totalBytes: UInt64(Double(capacity) * share),
             freeBytes: UInt64(Double(capacity - used) * share),
-            fileCount: metadata.totals.inodes)
+            fileCount: metadata.totals.inodes
+        )
     }
 
     /// Places all that is dirty now.

@@ -36,29 +36,59 @@ package final class VolumeEngine: Sendable {
     /// - Throws: `FileSystemError` if the database or cache cannot be used; the message names the
     ///   path and what to do.
     package init(
-        _ configuration: VolumeConfiguration, network: any StorageNetwork, logger: Logger
+        _ configuration: VolumeConfiguration,
+        network: any StorageNetwork,
+        logger: Logger
     ) throws(FileSystemError) {
         self.configuration = configuration
         self.network = network
         self.logger = logger
         metadata = try Self.openMetadata(configuration)
         cache = try CacheStore(directory: configuration.cacheDirectory)
-        try Self.recover(metadata: metadata, cache: cache, logger: logger)
+        try Self.recover(
+            configuration,
+            metadata: metadata,
+            cache: cache,
+            logger: logger
+        )
         inodes = LiveInodes()
         let reader = StripeReader(
-            network: network, key: configuration.key, meters: meters, logger: logger)
+            network: network,
+            key: configuration.key,
+            meters: meters,
+            logger: logger
+        )
         fetcher = Fetcher(
-            metadata: metadata, cache: cache, reader: reader, key: configuration.key,
-            logger: logger)
+            metadata: metadata,
+            cache: cache,
+            reader: reader,
+            key: configuration.key,
+            logger: logger
+        )
         uploader = Uploader(
-            configuration: configuration, metadata: metadata, cache: cache, contents: contents,
-            network: network, meters: meters, logger: logger)
+            configuration: configuration,
+            metadata: metadata,
+            cache: cache,
+            contents: contents,
+            network: network,
+            meters: meters,
+            logger: logger
+        )
         reclaimer = Reclaimer(
-            metadata: metadata, cache: cache, contents: contents, network: network,
-            fetcher: fetcher, logger: logger)
+            metadata: metadata,
+            cache: cache,
+            contents: contents,
+            network: network,
+            fetcher: fetcher,
+            logger: logger
+        )
         evictor = Evictor(
-            configuration: configuration, metadata: metadata, cache: cache, contents: contents,
-            logger: logger)
+            configuration: configuration,
+            metadata: metadata,
+            cache: cache,
+            contents: contents,
+            logger: logger
+        )
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
         try fetcher.start()
         try uploader.start()
@@ -73,7 +103,11 @@ package final class VolumeEngine: Sendable {
     /// - Returns: the dirty bytes that remain.
     @discardableResult
     package func shutdown(drainSeconds: Double) throws(FileSystemError) -> UInt64 {
-        guard isClosed.withLock({ closed in defer { closed = true }; return !closed }) else {
+        guard
+            isClosed.withLock({ closed in
+                defer { closed = true }; return !closed
+            })
+        else {
             return 0
         }
         if drainSeconds > 0, metadata.totals.dirtyBytes > 0 {
@@ -102,8 +136,11 @@ package final class VolumeEngine: Sendable {
         } catch {
             guard error.code == .notFound else { throw error }
             try MetadataStore.create(
-                at: path, uid: configuration.rootUID, gid: configuration.rootGID,
-                now: Clock.now())
+                at: path,
+                uid: configuration.rootUID,
+                gid: configuration.rootGID,
+                now: Clock.now()
+            )
             return try MetadataStore(opening: path)
         }
     }

@@ -78,7 +78,8 @@ package struct ByteReader {
     ///
     /// - Throws: `tooLong` above `limit`, before anything is allocated.
     package mutating func lengthPrefixed(
-        _ field: String, limit: Int
+        _ field: String,
+        limit: Int
     ) throws(DecodeError) -> ArraySlice<UInt8> {
         let length = try integer(UInt32.self)
         guard length <= limit else {

@@ -34,7 +34,10 @@ struct ContentModelTests {
     }
 
     private func run(
-        _ step: Step, on engine: VolumeEngine, _ ino: InodeNumber, _ model: inout [UInt8],
+        _ step: Step,
+        on engine: VolumeEngine,
+        _ ino: InodeNumber,
+        _ model: inout [UInt8],
         _ random: inout SeededGenerator
     ) throws {
         let sizeMax = 5 << 20
@@ -70,8 +73,13 @@ struct ContentModelTests {
             guard length > 0, source + length <= target || target + length <= source else { return }
             let bytes = Array(model[source..<source + length])
             let copied = try engine.copyRange(
-                from: ino, at: UInt64(source), to: ino, at: UInt64(target), count: UInt64(length),
-                wait: .allowed)
+                from: ino,
+                at: UInt64(source),
+                to: ino,
+                at: UInt64(target),
+                count: UInt64(length),
+                wait: .allowed
+            )
             #expect(copied == UInt64(length))
             model.overwrite(with: bytes, at: target)
         case .place: try engine.place()

@@ -67,15 +67,23 @@ final class MemoryNetwork: StorageNetwork {
             ids.compactMap { id in
                 guard let provider = providers[id] else { return nil }
                 return ProviderRecord(
-                    id: id, address: address, domain: id.hex,
-                    capacityBytes: provider.capacityBytes, usedBytes: provider.usedBytes,
-                    isUp: provider.isUp, lastSeen: Timestamp.epoch)
+                    id: id,
+                    address: address,
+                    domain: id.hex,
+                    capacityBytes: provider.capacityBytes,
+                    usedBytes: provider.usedBytes,
+                    isUp: provider.isUp,
+                    lastSeen: Timestamp.epoch
+                )
             }
         }
     }
 
     func put(
-        _ shard: ShardID, to node: NodeID, bytes: UnsafeRawBufferPointer, root: Digest
+        _ shard: ShardID,
+        to node: NodeID,
+        bytes: UnsafeRawBufferPointer,
+        root: Digest
     ) -> Pending<Void> {
         let copy = Array(bytes)
         let isRight = MerkleTree.root(of: bytes) == root
@@ -95,11 +103,15 @@ final class MemoryNetwork: StorageNetwork {
                 provider.shards[shard] = copy
                 providers[node] = provider
                 return .success(())
-            })
+            }
+        )
     }
 
     func get(
-        _ shard: ShardID, from node: NodeID, offset: Int, count: Int
+        _ shard: ShardID,
+        from node: NodeID,
+        offset: Int,
+        count: Int
     ) -> Pending<[UInt8]> {
         Pending(
             state.withLock { providers -> Result<[UInt8], NetworkError> in
@@ -110,7 +122,8 @@ final class MemoryNetwork: StorageNetwork {
                     return .failure(NetworkError(.notFound, "no such shard"))
                 }
                 return .success(Array(bytes[offset..<offset + count]))
-            })
+            }
+        )
     }
 
     func delete(_ shards: [ShardID], from node: NodeID) -> Pending<Void> {
@@ -122,6 +135,7 @@ final class MemoryNetwork: StorageNetwork {
                 for shard in shards { provider.shards[shard] = nil }
                 providers[node] = provider
                 return .success(())
-            })
+            }
+        )
     }
 }

@@ -12,7 +12,9 @@ struct VolumeFixture {
 
     /// Runs `body` with a fresh fixture and removes its directory.
     static func with(
-        code: String = "4+2", providers: Int = 6, dirtyAgeSeconds: Double = 3600,
+        code: String = "4+2",
+        providers: Int = 6,
+        dirtyAgeSeconds: Double = 3600,
         _ body: (VolumeFixture) throws -> Void
     ) throws {
         let directory = "/var/tmp/mefs-volume-\(Hex.encode(SecureRandom.bytes(8)))"
@@ -23,12 +25,18 @@ struct VolumeFixture {
             throw FileSystemError(.invalid, "fixture")
         }
         var configuration = VolumeConfiguration(
-            id: id, name: "test", code: code, key: VolumeKey.random(),
-            metadataPath: directory + "/volume.db", cacheDirectory: directory + "/cache")
+            id: id,
+            name: "test",
+            code: code,
+            key: VolumeKey.random(),
+            metadataPath: directory + "/volume.db",
+            cacheDirectory: directory + "/cache"
+        )
         // Uploads begin when a test says so.
         configuration.dirtyAgeSeconds = dirtyAgeSeconds
         try body(
-            VolumeFixture(directory: directory, network: network, configuration: configuration))
+            VolumeFixture(directory: directory, network: network, configuration: configuration)
+        )
     }
 
     /// Runs `body` with an open engine and closes it, draining nothing.
@@ -50,7 +58,8 @@ extension VolumeEngine {
     func makeFile(_ name: String, in parent: InodeNumber = .root) throws -> InodeNumber {
         try create(
             NewInode(kind: .regular, mode: 0o644, uid: 0, gid: 0),
-            named: EntryName(Array(name.utf8)), in: parent
+            named: EntryName(Array(name.utf8)),
+            in: parent
         ).ino
     }
 
@@ -81,7 +90,9 @@ extension VolumeEngine {
 
     func state(of ino: InodeNumber) throws -> String {
         String(
-            decoding: try extendedAttribute(Array("user.mefs.state".utf8), of: ino), as: UTF8.self)
+            decoding: try extendedAttribute(Array("user.mefs.state".utf8), of: ino),
+            as: UTF8.self
+        )
     }
 
     func place() throws {
