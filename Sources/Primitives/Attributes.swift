@@ -79,7 +79,9 @@ package struct NewInode: Hashable, Sendable {
     package var uid: UInt32
     package var gid: UInt32
     package var rdev: UInt64
-    /// Target of a symbolic link, else empty. 1...4095 bytes.
+    /// Target of a symbolic link, else empty.
+    ///
+    /// 1...4095 bytes.
     package var target: [UInt8]
 
     package init(

@@ -1,8 +1,12 @@
 /// The shape of a systematic Reed-Solomon code: `k` data shards and `m` parity shards.
 package struct ErasureCode: Hashable, Sendable, CustomStringConvertible {
-    /// Data shards; any `k` shards restore a stripe. 1...254.
+    /// Data shards; any `k` shards restore a stripe.
+    ///
+    /// 1...254.
     package let k: Int
-    /// Parity shards; so many may be lost. 1...254.
+    /// Parity shards; so many may be lost.
+    ///
+    /// 1...254.
     package let m: Int
 
     /// All shards of a stripe; at most 255, the limit of GF(2^8).

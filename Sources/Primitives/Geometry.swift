@@ -1,4 +1,6 @@
-/// The fixed sizes of the format. They are part of format version 1 and never change within it.
+/// The fixed sizes of the format.
+///
+/// They are part of format version 1 and never change within it.
 package enum Geometry {
     /// A block: the aligned slice of a file that is dirtied, uploaded and placed as one; 1 MiB.
     package static let blockBytes = 1 << 20
@@ -7,9 +9,13 @@ package enum Geometry {
     package static let segmentBytes = 64 << 10
     /// Segments in a whole block; 16, so that residency fits a 16-bit mask.
     package static let segmentsPerBlock = blockBytes / segmentBytes
-    /// The largest shard; 4 MiB. A stripe of code k+m holds at most `k` times this.
+    /// The largest shard; 4 MiB.
+    ///
+    /// A stripe of code k+m holds at most `k` times this.
     package static let shardBytesMax = 4 << 20
-    /// A leaf of a shard's Merkle tree; 1 KiB. Every shard is a whole number of leaves.
+    /// A leaf of a shard's Merkle tree; 1 KiB.
+    ///
+    /// Every shard is a whole number of leaves.
     package static let leafBytes = 1 << 10
     /// The longest name of a directory entry, in bytes (`NAME_MAX`).
     package static let nameBytesMax = 255

@@ -1,4 +1,6 @@
-/// An inode's number in one volume. Never reused; the root directory is 1.
+/// An inode's number in one volume.
+///
+/// Never reused; the root directory is 1.
 package struct InodeNumber: RawRepresentable, Hashable, Comparable, Sendable {
     package let rawValue: UInt64
 
@@ -128,7 +130,9 @@ package struct VolumeID: OpaqueID {
     package var bytes: [UInt8] { value.bytes }
 }
 
-/// A stripe's id: 16 random bytes. Only its owner ever sees it.
+/// A stripe's id: 16 random bytes.
+///
+/// Only its owner ever sees it.
 package struct StripeID: OpaqueID {
     package static let byteCount = 16
     private let value: Bytes16

@@ -1,4 +1,4 @@
-/// A reproducible generator (SplitMix64, Steele et al. 2014) for tests and simulations.
+/// A reproducible generator (SplitMix64, Steele, Lea and Flood 2014) for tests and simulations.
 ///
 /// Never for keys, nonces or ids.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {

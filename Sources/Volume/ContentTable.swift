@@ -29,9 +29,11 @@ final class ContentTable: Sendable {
         table.withLock { $0[ino]?.lastUse.load(ordering: .relaxed) ?? 0 }
     }
 
-    /// Drops the entries that only the table refers to. A reference is handed out only under the
-    /// table's lock, so what is unique here stays unique until the lock is released; and all that
-    /// an entry knows is in the metadata too, but for a change that is still dirty.
+    /// Drops the entries that only the table refers to.
+    ///
+    /// A reference is handed out only under the table's lock, so what is unique here stays unique
+    /// until the lock is released; and all that an entry knows is in the metadata too, but for a
+    /// change that is still dirty.
     private static func dropUnused(_ table: inout [InodeNumber: FileContent]) {
         var kept: [InodeNumber: FileContent] = [:]
         let inos = Array(table.keys)

@@ -6,7 +6,9 @@ import Primitives
 import Synchronization
 
 /// Keeps the cache below its cap by dropping clean blocks, files that were not used for longest
-/// first. Dirty blocks are never touched.
+/// first.
+///
+/// Dirty blocks are never touched.
 final class Evictor: Sendable {
     /// How often the cache's size is looked at.
     private static let tick: Duration = .milliseconds(500)

@@ -44,8 +44,9 @@ struct FileContentState: Sendable {
     var blocks: [UInt64: Block] = [:]
     var isLoaded = false
     var fileKey: FileKey?
-    /// Whether an `fsync` acknowledged bytes that only this cache holds. What destroys cached
-    /// bytes must then be durable in the metadata first.
+    /// Whether an `fsync` acknowledged bytes that only this cache holds.
+    ///
+    /// What destroys cached bytes must then be durable in the metadata first.
     var holdsAcknowledged = false
     /// Whether the inode is gone; nothing may be cached for it any more.
     var isReaped = false

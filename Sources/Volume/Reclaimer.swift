@@ -78,8 +78,10 @@ final class Reclaimer: Sendable {
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
 
-    /// Frees all of an inode that has neither name nor user. Returns at once; an inode that a
-    /// crash keeps from being reaped is an orphan in the metadata, and reaped at the next start.
+    /// Frees all of an inode that has neither name nor user.
+    ///
+    /// Returns at once; an inode that a crash keeps from being reaped is an orphan in the metadata,
+    /// and reaped at the next start.
     func reap(_ ino: InodeNumber) {
         state.update { $0.waiting.append(ino) }
     }

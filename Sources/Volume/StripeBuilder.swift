@@ -63,7 +63,9 @@ final class StripeBuilder {
             <= code.stripeBytesMax
     }
 
-    /// Seals a block behind the others. `plain` holds 1 byte to 1 MiB, and `hasRoom` was true.
+    /// Seals a block behind the others.
+    ///
+    /// `plain` holds 1 byte to 1 MiB, and `hasRoom` was true.
     func add(
         _ plain: UnsafeRawBufferPointer,
         key: FileKey

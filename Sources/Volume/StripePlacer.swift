@@ -19,7 +19,9 @@ final class StripeProgress: Sendable {
 /// A provider that fails is replaced by another; what it may have got is remembered as garbage.
 /// Fewer than all `n` shards is not placed: the blocks stay dirty.
 struct StripePlacer: Sendable {
-    /// How long one shard may take to be acknowledged. At 4 MiB this is a link of 1 Mbit/s.
+    /// How long one shard may take to be acknowledged.
+    ///
+    /// At 4 MiB this is a link of 1 Mbit/s.
     private static let patience: Duration = .seconds(40)
     /// Rounds of replacing providers that failed, before the stripe is given up.
     private static let roundsMax = 4

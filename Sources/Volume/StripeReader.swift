@@ -40,7 +40,8 @@ final class StripeReader: Sendable {
 
     /// Reads payload bytes, from data shards where they answer and rebuilt where not.
     ///
-    /// - Parameter distrusted: indices of shards whose bytes must not be used.
+    /// `distrusted` are indices of shards whose bytes must not be used.
+    ///
     /// - Throws: `unavailable` if fewer than `k` shards can be read.
     func read(
         _ stripe: StripeRecord,

@@ -153,7 +153,8 @@ final class Uploader: Sendable {
 
     /// Uploads until all that is dirty now is placed.
     ///
-    /// - Parameter report: called on every step with the bytes still dirty.
+    /// `report` is called on every step with the bytes still dirty.
+    ///
     /// - Throws: `unavailable`, with the reason, if nothing moved for a minute or time is up.
     func drain(
         seconds: Double = .infinity,

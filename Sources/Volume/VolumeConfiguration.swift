@@ -18,12 +18,16 @@ package struct VolumeConfiguration: Sendable {
     package var cacheBytesMax: UInt64 = 16 << 30
     /// Dirty bytes above which writers are slowed.
     package var dirtyBytesMax: UInt64 = 4 << 30
-    /// How long a change may stay only here before its upload begins, in seconds. Long enough
-    /// that a burst of small files fills stripes, short enough that a lost laptop loses little.
+    /// How long a change may stay only here before its upload begins, in seconds.
+    ///
+    /// Long enough that a burst of small files fills stripes, short enough that a lost laptop loses
+    /// little.
     package var dirtyAgeSeconds: Double = 10
 
-    /// Whether to go on when the cache is gone and with it changes that were nowhere else: what
-    /// is placed counts again. Otherwise opening fails, so that nobody loses them unawares.
+    /// Whether to go on when the cache is gone and with it changes that were nowhere else: what is
+    /// placed counts again.
+    ///
+    /// Otherwise opening fails, so that nobody loses them unawares.
     package var discardsLostChanges = false
 
     package init(

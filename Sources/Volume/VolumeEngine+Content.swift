@@ -78,9 +78,11 @@ extension VolumeEngine {
     }
 
     /// Runs `apply` on the cache file of `content` with every block of `range` marked dirty, then
-    /// records the new size and time. Whole blocks that only partly change are fetched first.
+    /// records the new size and time.
     ///
-    /// - Parameter growsTo: the size to grow to, if not the end of `range`; never shrinks.
+    /// Whole blocks that only partly change are fetched first.
+    ///
+    /// `growsTo` is the size to grow to, if not the end of `range`; nothing shrinks.
     func change(
         _ content: FileContent,
         range: Range<UInt64>,
@@ -258,8 +260,10 @@ extension VolumeEngine {
 }
 
 extension FileContent {
-    /// Reads the block rows once. Clean residency without the cache file at `cachePath` does not
-    /// count; dirty residency without it is an error, not zeros.
+    /// Reads the block rows once.
+    ///
+    /// Clean residency without the cache file at `cachePath` does not count; dirty residency
+    /// without it is an error, not zeros.
     func load(from metadata: MetadataStore, cachePath: String) throws(FileSystemError) {
         if state.read({ $0.isLoaded }) { return }
         try state.write { state throws(FileSystemError) in
