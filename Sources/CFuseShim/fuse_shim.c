@@ -137,5 +137,7 @@ bool fuse_shim_kills_privileges(void) { return kills_privileges; }
 void fuse_shim_keep_large_blocks(void) {
     // 32 MiB is the largest threshold glibc takes (DEFAULT_MMAP_THRESHOLD_MAX).
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TRIM_THRESHOLD, 128 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
+    // Else each of some forty threads may keep an arena of its own with megabytes in it.
+    mallopt(M_ARENA_MAX, 4);
 }

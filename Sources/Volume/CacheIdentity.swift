@@ -17,6 +17,9 @@ struct CacheIdentity {
         metadataPath = configuration.metadataPath + ".cache-id"
     }
 
+    /// Whether this volume was opened before.
+    var hasTraces: Bool { WholeFile.exists(cachePath) || WholeFile.exists(metadataPath) }
+
     /// Whether both sides know each other.
     func isIntact() throws(FileSystemError) -> Bool {
         guard WholeFile.exists(cachePath), WholeFile.exists(metadataPath) else { return false }

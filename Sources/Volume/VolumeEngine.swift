@@ -135,6 +135,14 @@ package final class VolumeEngine: Sendable {
             return try MetadataStore(opening: path)
         } catch {
             guard error.code == .notFound else { throw error }
+            guard !CacheIdentity(configuration).hasTraces else {
+                // An empty volume in its place would throw away the cache and what is placed.
+                throw FileSystemError(
+                    .corrupt,
+                    "the metadata database \(path) is missing, but the volume was used before:"
+                        + " put the database back"
+                )
+            }
             try MetadataStore.create(
                 at: path,
                 uid: configuration.rootUID,

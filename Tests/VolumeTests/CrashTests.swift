@@ -168,6 +168,16 @@ struct CrashTests {
         }
     }
 
+    @Test func aMissingDatabaseIsNotReplacedByAnEmptyVolume() throws {
+        try VolumeFixture.with { fixture in
+            try fixture.open { engine in
+                try engine.write(Array("new".utf8), at: 0, to: try engine.makeFile("a"))
+            }
+            try WholeFile.remove(fixture.directory + "/volume.db")
+            #expect(throws: FileSystemError.self) { try fixture.open { _ in } }
+        }
+    }
+
     @Test func aMissingCacheFileIsFetchedAgainOrAnError() throws {
         try VolumeFixture.with { fixture in
             var random = SeededGenerator(seed: 37)
