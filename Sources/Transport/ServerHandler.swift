@@ -13,6 +13,8 @@ final class ServerHandler: ChannelDuplexHandler {
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
+    private static let midFrame = "it went away in the middle of a frame"
+
     private let shared: ListenerState
     private let peer: PeerIdentity
     private var peerKey: PublicKey?
@@ -64,12 +66,20 @@ final class ServerHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        drop(context, TransportFailure.reason(error))
+        guard TransportFailure.isHangUp(error) else {
+            return drop(context, TransportFailure.reason(error))
+        }
+        if assembler.isMidFrame { return drop(context, Self.midFrame) }
+        // How every client ends that exits, is killed or loses its network.
+        guard !isBroken else { return }
+        isBroken = true
+        shared.logger.debug("\(name(context)) closed: \(TransportFailure.reason(error))")
+        context.close(promise: nil)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
         if assembler.isMidFrame, !isBroken {
-            shared.complain("\(name(context)) went away in the middle of a frame")
+            shared.complain("\(name(context)): \(Self.midFrame)")
         }
         shared.bytesInFlight.subtract(bytesInFlight, ordering: .relaxed)
         bytesInFlight = 0

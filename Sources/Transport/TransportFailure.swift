@@ -1,10 +1,26 @@
 import Disk
+import Glibc
 import NIOCore
 import NIOPosix
 import NIOSSL
 
 /// One-line reasons of the libraries' errors.
 enum TransportFailure {
+    /// Whether the other side is just gone, in order or not, having done nothing wrong.
+    static func isHangUp(_ error: any Error) -> Bool {
+        switch error {
+        case let error as IOError: error.errnoCode == ECONNRESET || error.errnoCode == EPIPE
+        case let error as ChannelError: error == .eof
+        case let error as NIOSSLError:
+            switch error {
+            case .uncleanShutdown: true
+            case .handshakeFailed(.sslError(let stack)): stack == [.eofDuringHandshake]
+            default: false
+            }
+        default: false
+        }
+    }
+
     static func reason(_ error: any Error) -> String {
         switch error {
         case let error as NIOConnectionError:

@@ -164,6 +164,21 @@ import Wire
         }
     }
 
+    /// As clients do that exit, are killed, or only look whether the port is open.
+    @Test(arguments: [false, true]) func clientThatLeavesIsNoComplaint(atOnce: Bool) throws {
+        try withFixture { fixture in
+            if atOnce {
+                _ = try PlainSocket(to: fixture.listener.address)
+                #expect(eventually { fixture.log.all.contains { $0.contains("closed: ") } })
+            } else {
+                try fixture.expectAlive()
+                fixture.pool.stop()
+            }
+            #expect(eventually { fixture.listener.connectionCount == 0 })
+            #expect(fixture.log.all.filter { $0.hasPrefix("warning") } == [])
+        }
+    }
+
     @Test func logOfComplaintsIsBounded() throws {
         try withFixture { fixture in
             for _ in 0..<100 {
