@@ -34,7 +34,7 @@ extension ControlFailure {
         case let error as SealingError: self.init(.failed, "\(error)")
         case let error as DiskError: self.init(error)
         case let error as FileSystemError: self.init(error)
-        case let error as NodeError: self.init(.failed, "\(error)")
+        case let error as NodeError: self.init(error)
         default: return nil
         }
     }
@@ -66,6 +66,18 @@ extension ControlFailure {
             case .corrupt: .corrupt
             }
         self.init(code, error.message)
+    }
+
+    private init(_ error: NodeError) {
+        let code: Control.ExitCode =
+            switch error.code {
+            case .failed: .failed
+            case .inUse: .already
+            case .wrongKey: .wrongSecret
+            case .diskFull: .diskFull
+            case .corrupt: .corrupt
+            }
+        self.init(code, error.description)
     }
 
     private static func oneLine(_ text: String) -> String {

@@ -35,6 +35,7 @@ package final class NodeDirectory: Sendable {
             switch error {
             case .held(_, let holder):
                 throw NodeError(
+                    .inUse,
                     "\(path) is in use by \(holder); stop it first, or choose another directory"
                 )
             case .disk(let error): throw NodeError(error)
@@ -53,6 +54,7 @@ package final class NodeDirectory: Sendable {
             guard WholeFile.exists(identityPath) else {
                 if WholeFile.exists(markPath) {
                     throw NodeError(
+                        .wrongKey,
                         "\(path) belongs to a node whose key \(identityPath) is missing; put the"
                             + " key back, or choose another directory"
                     )
@@ -65,7 +67,12 @@ package final class NodeDirectory: Sendable {
             )
             guard let seed = Hex.decode(String(text.filter { !$0.isWhitespace })),
                 let key = try? SigningKey(seed: seed)
-            else { throw NodeError("\(identityPath) is not a node's key: 64 hexadecimal digits") }
+            else {
+                throw NodeError(
+                    .wrongKey,
+                    "\(identityPath) is not a node's key: 64 hexadecimal digits"
+                )
+            }
             let wanted = mark(role, key)
             // A crash between the two files leaves the key alone.
             guard WholeFile.exists(markPath) else {
@@ -117,6 +124,7 @@ package final class NodeDirectory: Sendable {
             )
         }
         return NodeError(
+            .wrongKey,
             "\(path) belongs to node \(lines[2].prefix(8)), but its key is of node"
                 + " \(key.publicKey.nodeID.short); put the right \(path)/identity back"
         )

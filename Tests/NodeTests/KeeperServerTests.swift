@@ -115,6 +115,7 @@ import Transport
             )
             let error = #expect(throws: NodeError.self) { try second.start() }
             #expect(error?.description.contains("is in use by process") == true)
+            #expect(error?.code == .inUse)
         }
     }
 
@@ -135,6 +136,7 @@ import Transport
             )
             let error = #expect(throws: NodeError.self) { try again.start() }
             #expect(error?.description.contains("keeper.db") == true)
+            #expect(error?.code == .corrupt)
             #expect(error?.description.contains("\n") == false)
         }
     }

@@ -182,6 +182,7 @@ import Transport
             )
             let error = #expect(throws: NodeError.self) { try second.start() }
             #expect(error?.description.contains("is in use by process") == true)
+            #expect(error?.code == .inUse)
         }
     }
 
@@ -211,6 +212,7 @@ import Transport
             )
             let changed = #expect(throws: NodeError.self) { try again.start() }
             #expect(changed?.description.contains("but its key is of node") == true)
+            #expect(changed?.code == .wrongKey)
             try WholeFile.remove(path + "/provider-0/identity")
             let missing = #expect(throws: NodeError.self) { try again.start() }
             #expect(missing?.description.contains("is missing") == true)

@@ -237,6 +237,7 @@ import Transport
                 )
             }
             #expect(error?.description.contains("belongs to node") == true)
+            #expect(error?.code == .wrongKey)
         }
     }
 

@@ -78,6 +78,7 @@ final class KeeperState: Sendable {
             self.database = Mutex(database)
         } catch {
             throw NodeError(
+                NodeError.Code(error),
                 "the keeper's database cannot be used: \(error); put a copy back, or move it away"
                     + " to begin with an empty directory"
             )

@@ -89,6 +89,7 @@ final class SegmentFiles: Sendable {
         }
         guard header.node == node else {
             throw NodeError(
+                .wrongKey,
                 "\(path) belongs to node \(header.node.short), not to \(node.short); move it away"
             )
         }
