@@ -106,7 +106,7 @@ final class BackgroundWork: Sendable {
             }
             if isStopping { return }
             // A failure leaves the log as it is; the next try comes with its growth.
-            let isMoved = (try? core.checkpoint()) ?? false
+            let isMoved = (try? core.checkpointer.moveWhatIsFree()) ?? false
             log.withLock { signals in
                 signals.threshold = isMoved ? limits.logFrames : signals.frames + limits.logFrames
                 signals.frames = 0

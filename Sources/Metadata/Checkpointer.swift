@@ -19,15 +19,23 @@ final class Checkpointer: Sendable {
 
     /// Moves what no reader or writer stands in the way of, waiting for none.
     ///
-    /// - Returns: Pages in the log, and pages of it moved.
-    func run() throws(FileSystemError) -> (frames: Int, moved: Int) {
-        do throws(SQLiteError) {
-            return try database.withLock { database throws(SQLiteError) in
-                let (frames, moved) = try database.checkpoint(.passive)
-                return (frames, moved)
+    /// - Returns: Whether that was all.
+    func moveWhatIsFree() throws(FileSystemError) -> Bool {
+        try converting { () throws(SQLiteError) in
+            let (frames, moved) = try database.withLock { database throws(SQLiteError) in
+                try database.checkpoint(.passive)
             }
-        } catch {
-            throw FileSystemError(error)
+            return frames == moved
+        }
+    }
+
+    /// Moves all, so that the next commit writes the log from its beginning. The caller keeps
+    /// commits out; reads that began before are waited for, 5 s at most.
+    func moveAll() throws(FileSystemError) {
+        try converting { () throws(SQLiteError) in
+            _ = try database.withLock { database throws(SQLiteError) in
+                try database.checkpoint(.restart)
+            }
         }
     }
 }

@@ -26,21 +26,22 @@ final class MetadataCore: Sendable {
     private let scanner: Mutex<MetadataReader>
     private let logSync: LogSync
     private let lock: FileLock
-    private let logFramesMax: Int
+    private let limits: MetadataLimits
 
     /// Inode numbers skipped after a crash. Those handed out since the last sync may be in use
     /// outside the database, as names of cache files. The log is synced whenever it is moved, so
-    /// it has fewer than 2 * 16,384 pages of 4 KiB that are not; an inode and its entry take more
+    /// it has hardly more than 16,384 pages of 4 KiB that are not; an inode and its entry take more
     /// than 128 bytes of them; so the numbers are fewer than this.
     static let inodesSkippedAfterCrash: UInt64 = 1 << 20
 
     init(opening path: String, limits: MetadataLimits) throws(FileSystemError) {
-        logFramesMax = limits.logFramesMax
+        self.limits = limits
         lock = try Self.lock(path)
         guard WholeFile.exists(path) else {
             throw FileSystemError(.notFound, "there is no metadata database at \(path)")
         }
         let writer = try Self.writer(path)
+        writer.logFramesAllowed = limits.logFramesMax
         let reader = try Self.reader(path)
         past = try Self.past(reader)
         let state = try MetadataState(reader: reader, limits: limits)
@@ -157,9 +158,7 @@ final class MetadataCore: Sendable {
             }
             logSync.noteCommit(writer.sequence)
             let logFrames = writer.logFrames
-            // The checkpoint thread does not keep up: no commits until the log is moved. A
-            // failure leaves it as it is, and has not harmed the commit.
-            if logFrames >= 2 * logFramesMax { _ = try? checkpointer.run() }
+            if logFrames >= writer.logFramesAllowed { moveLog(of: writer) }
             return (writer.sequence, logFrames)
         }
     }
@@ -180,18 +179,16 @@ final class MetadataCore: Sendable {
 
     // MARK: The log
 
-    /// Moves the log into the database as far as commits allow that go on meanwhile, and wholly,
-    /// holding them up, if it has `logFramesMax` pages or more.
-    ///
-    /// - Returns: Whether all was moved.
-    func checkpoint() throws(FileSystemError) -> Bool {
-        let (frames, moved) = try checkpointer.run()
-        if moved == frames || frames < logFramesMax { return moved == frames }
-        // Most is moved; what came meanwhile takes milliseconds. Without a moment in which all is
-        // moved the log would never start anew.
-        return try writer.withLock { _ throws(FileSystemError) in
-            let (frames, moved) = try checkpointer.run()
-            return moved == frames
+    /// Moves all of the log, with commits held up, whatever the checkpoint thread does meanwhile.
+    /// Without a moment in which all is moved the log would never start anew.
+    private func moveLog(of writer: MetadataWriter) {
+        do throws(FileSystemError) {
+            try checkpointer.moveAll()
+            writer.logFramesAllowed = limits.logFramesMax
+        } catch {
+            // A full disk, or another program that reads the database. It has not harmed the
+            // commit; the next try comes with the log's growth, not at every commit.
+            writer.logFramesAllowed = writer.logFrames + limits.logFrames
         }
     }
 

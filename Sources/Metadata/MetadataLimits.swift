@@ -20,8 +20,9 @@ package struct MetadataLimits: Sendable {
     /// Pages in the write-ahead log at which they are moved into the database in the background:
     /// 16 MiB. Reopening after a crash reads the log once.
     package var logFrames = 4096
-    /// Pages in the log at which commits wait while the rest of it is moved: 64 MiB. Changes go on
-    /// in memory. With twice as many a commit moves it by itself, so that is the bound.
+    /// Pages in the log at which the commit that made them moves them by itself before the next:
+    /// 64 MiB. Changes go on in memory. So that, and one commit, is the bound, unless another
+    /// program reads the database all the time.
     package var logFramesMax = 16384
 
     package init() {}

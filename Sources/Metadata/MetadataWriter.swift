@@ -6,6 +6,8 @@ final class MetadataWriter {
     private let database: Database
     /// Commits made that changed something.
     private(set) var sequence: UInt64 = 0
+    /// Pages in the log from which on a commit moves it.
+    var logFramesAllowed = Int.max
 
     private let begin, commit: Statement
     private let putEntry, removeEntry: Statement

@@ -25,6 +25,9 @@ package final class Database {
     package enum CheckpointMode: Sendable {
         /// Moves what it can without waiting for anyone.
         case passive
+        /// Waits for writers and readers and moves all, so that the next commit writes the log
+        /// from its beginning. Busy if one of them outlasts the connection's timeout.
+        case restart
         /// Waits for writers and readers, moves all, and cuts the log to 0 bytes.
         case truncate
     }
@@ -209,7 +212,7 @@ package final class Database {
         let status = sqlite3_wal_checkpoint_v2(
             connection,
             nil,
-            mode == .passive ? SQLITE_CHECKPOINT_PASSIVE : SQLITE_CHECKPOINT_TRUNCATE,
+            mode.number,
             &logFrames,
             &movedFrames
         )
@@ -222,5 +225,15 @@ package final class Database {
         let statement = try prepare(sql)
         if statements.count < Self.cachedStatementsMax { statements[sql] = statement }
         return statement
+    }
+}
+
+extension Database.CheckpointMode {
+    fileprivate var number: Int32 {
+        switch self {
+        case .passive: SQLITE_CHECKPOINT_PASSIVE
+        case .restart: SQLITE_CHECKPOINT_RESTART
+        case .truncate: SQLITE_CHECKPOINT_TRUNCATE
+        }
     }
 }
