@@ -68,6 +68,9 @@ final class MetadataState {
 
     // MARK: Commits
 
+    /// Operations whose changes the database does not have yet.
+    var unsavedOperations: Int { changes.operations + (saving?.operations ?? 0) }
+
     /// Whether anything is not handed to a commit yet.
     var hasChanges: Bool {
         !dirtyInodes.isEmpty || !dirtyStripes.isEmpty || !changes.isEmpty

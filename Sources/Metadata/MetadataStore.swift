@@ -141,13 +141,14 @@ package final class MetadataStore: Sendable {
         try checkOpen()
         while true {
             let result = try core.state.withLock { state throws(FileSystemError) -> T? in
-                let unsaved = state.changes.operations
-                guard unsaved < bound(state, isFreeing: isFreeing) else { return nil }
+                guard state.unsavedOperations < bound(state, isFreeing: isFreeing) else {
+                    return nil
+                }
                 state.trim()
-                let hadChanges = state.hasChanges
+                let (hadChanges, before) = (state.hasChanges, state.changes.operations)
                 let result = try body(state)
                 let operations = state.changes.operations
-                if operations >= limits.commitOperations, unsaved < limits.commitOperations {
+                if operations >= limits.commitOperations, before < limits.commitOperations {
                     background.commitNow()
                 } else if !hadChanges, state.hasChanges {
                     background.commitSoon()
