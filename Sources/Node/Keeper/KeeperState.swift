@@ -77,10 +77,13 @@ final class KeeperState: Sendable {
             )
             self.database = Mutex(database)
         } catch {
+            let remedy =
+                error.isFull
+                ? "make room on its disk"
+                : "put a copy back, or move it away to begin with an empty directory"
             throw NodeError(
                 NodeError.Code(error),
-                "the keeper's database cannot be used: \(error); put a copy back, or move it away"
-                    + " to begin with an empty directory"
+                "the keeper's database cannot be used: \(error); \(remedy)"
             )
         }
     }
