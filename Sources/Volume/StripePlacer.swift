@@ -31,6 +31,28 @@ struct StripePlacer: Sendable {
     let meters: Meters
     let logger: Logger
 
+    /// Throws if a stripe could not be placed now for lack of providers, before anything is
+    /// compressed and sealed for nothing.
+    func checkProviders(for code: ErasureCode) throws(FileSystemError) {
+        let providers = try directory()
+        let up = providers.filter(\.isUp).count
+        guard up >= code.n else {
+            throw FileSystemError(
+                .unavailable,
+                "\(up) of \(providers.count) providers are up, \(code) needs \(code.n):"
+                    + " start or add providers"
+            )
+        }
+    }
+
+    private func directory() throws(FileSystemError) -> [ProviderRecord] {
+        do throws(NetworkError) {
+            return try network.providers()
+        } catch {
+            throw FileSystemError(.unavailable, "no directory of providers: \(error.message)")
+        }
+    }
+
     /// Chooses a provider for each shard and records the stripe as being placed.
     func begin(
         _ stripe: StripeID,
@@ -156,12 +178,7 @@ struct StripePlacer: Sendable {
         holding: [NodeID],
         excluding: Set<NodeID>
     ) throws(FileSystemError) -> [Candidate] {
-        let providers: [ProviderRecord]
-        do {
-            providers = try network.providers()
-        } catch {
-            throw FileSystemError(.unavailable, "no directory of providers: \(error.message)")
-        }
+        let providers = try directory()
         let all = providers.map { provider in
             Candidate(
                 id: provider.id,

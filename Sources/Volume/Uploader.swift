@@ -129,7 +129,6 @@ final class Uploader: Sendable {
 
     /// Keeps a writer waiting while dirty bytes exceed `cap`, for a bounded time.
     func waitForRoom(cap: UInt64) {
-        state.withLock { $0.pausedUntil = .zero }
         _ = state.wait(for: Self.writerPause) { [metadata] _ -> Bool? in
             metadata.totals.dirtyBytes <= cap ? true : nil
         }
@@ -252,6 +251,7 @@ final class Uploader: Sendable {
 
     /// Fills one stripe and places it; `false` if there was nothing to take.
     private func uploadStripe(_ builder: StripeBuilder) throws(FileSystemError) -> Bool {
+        try placer.checkProviders(for: configuration.code)
         builder.reset()
         let claimed = try claim()
         guard !claimed.isEmpty else { return false }
