@@ -41,7 +41,9 @@ final class BackgroundWork: Sendable {
         threads.withLock { $0.append(checkpointer) }
     }
 
-    /// Ends the threads and waits for them; commits nothing. A second call does nothing.
+    /// Ends the threads and waits for them; commits nothing.
+    ///
+    /// A second call does nothing.
     func stop() {
         commits.update { $0.isStopping = true }
         log.update { $0.isStopping = true }

@@ -8,8 +8,9 @@ package struct BlockLocation: Hashable, Sendable {
     package let offset: UInt32
     /// Bytes of the block when it was sealed: 1...`Geometry.blockBytes`.
     package let plainBytes: UInt32
-    /// Bytes of it that still count, at most `plainBytes`; less after the file was cut. What lies
-    /// past them reads as zero.
+    /// Bytes of it that still count, at most `plainBytes`; less after the file was cut.
+    ///
+    /// What lies past them reads as zero.
     package var validBytes: UInt32
     /// Sealed length of each 64 KiB segment, in order; 0 if the segment is all zero.
     package let segmentBytes: [UInt32]

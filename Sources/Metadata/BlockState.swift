@@ -18,8 +18,9 @@ package struct BlockKey: Hashable, Comparable, Sendable {
 /// What is known of a block; a block that nothing is known of is a hole and reads as zero.
 package struct BlockState: Hashable, Sendable {
     package let index: BlockIndex
-    /// Where the network holds it; `nil` before its first placing. Of a dirty block it is the
-    /// version before.
+    /// Where the network holds it; `nil` before its first placing.
+    ///
+    /// Of a dirty block it is the version before.
     package var location: BlockLocation?
     /// Bit `i` is set if segment `i` is in the cache.
     package var resident: UInt16

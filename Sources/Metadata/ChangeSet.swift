@@ -72,8 +72,10 @@ struct ChangeSet: Sendable {
             && removedStripes.isEmpty && nextInode == nil
     }
 
-    /// Puts an older set that could not be saved beneath this one. Its inodes and stripes are
-    /// not taken over: the caller marks those in memory as unsaved again.
+    /// Puts an older set that could not be saved beneath this one.
+    ///
+    /// Its inodes and stripes are not taken over: the caller marks those in memory as unsaved
+    /// again.
     mutating func put(over older: ChangeSet) {
         operations += older.operations
         entries.merge(older.entries) { new, _ in new }

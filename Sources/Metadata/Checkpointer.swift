@@ -2,8 +2,9 @@ import Primitives
 import SQLite
 import Synchronization
 
-/// The connection that moves the write-ahead log into the database. Its own, so that it can sync
-/// both while the writing connection goes on.
+/// The connection that moves the write-ahead log into the database.
+///
+/// Its own, so that it can sync both while the writing connection goes on.
 final class Checkpointer: Sendable {
     private let database: Mutex<Database>
 
@@ -29,8 +30,9 @@ final class Checkpointer: Sendable {
         }
     }
 
-    /// Moves all, so that the next commit writes the log from its beginning. The caller keeps
-    /// commits out; reads that began before are waited for, 5 s at most.
+    /// Moves all, so that the next commit writes the log from its beginning.
+    ///
+    /// The caller keeps commits out; reads that began before are waited for, 5 s at most.
     func moveAll() throws(FileSystemError) {
         try converting { () throws(SQLiteError) in
             _ = try database.withLock { database throws(SQLiteError) in

@@ -1,6 +1,8 @@
 import Primitives
 
-/// All dirty blocks, oldest first. In memory whole: the cache's size bounds them, 64 bytes each.
+/// All dirty blocks, oldest first.
+///
+/// In memory whole: the cache's size bounds them, 64 bytes each.
 struct DirtyLedger {
     private struct Mark {
         let since: Timestamp

@@ -30,7 +30,9 @@ struct InodeRow: Sendable {
     }
 }
 
-/// An inode in memory. The newest word on its row; unsaved if in the state's list of dirty inodes.
+/// An inode in memory.
+///
+/// The newest word on its row; unsaved if in the state's list of dirty inodes.
 final class Inode {
     var row: InodeRow
     /// Whether the row differs from what was last handed to a commit.

@@ -30,7 +30,7 @@ final class LogSync: Sendable {
     private let log: Descriptor
     private let state: Condition<State>
 
-    /// - Parameter synced: The last commit, durable already.
+    /// `synced`: the last commit, durable already.
     init(_ log: Descriptor, synced: UInt64) {
         self.log = log
         state = Condition(State(committed: synced, synced: synced))

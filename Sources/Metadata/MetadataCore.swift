@@ -28,10 +28,12 @@ final class MetadataCore: Sendable {
     private let lock: FileLock
     private let limits: MetadataLimits
 
-    /// Inode numbers skipped after a crash. Those handed out since the last sync may be in use
-    /// outside the database, as names of cache files. The log is synced whenever it is moved, so
-    /// it has hardly more than 16,384 pages of 4 KiB that are not; an inode and its entry take more
-    /// than 128 bytes of them; so the numbers are fewer than this.
+    /// Inode numbers skipped after a crash.
+    ///
+    /// Those handed out since the last sync may be in use outside the database, as names of cache
+    /// files. The log is synced whenever it is moved, so it has hardly more than 16,384 pages of 4
+    /// KiB that are not; an inode and its entry take more than 128 bytes of them; so the numbers
+    /// are fewer than this.
     static let inodesSkippedAfterCrash: UInt64 = 1 << 20
 
     init(opening path: String, limits: MetadataLimits) throws(FileSystemError) {
@@ -168,8 +170,9 @@ final class MetadataCore: Sendable {
         try onDisk { () throws(DiskError) in try logSync.sync(through: sequence) }
     }
 
-    /// Runs `body` on what the database has once every operation so far is saved. Operations go
-    /// on meanwhile, and `body` sees them or not.
+    /// Runs `body` on what the database has once every operation so far is saved.
+    ///
+    /// Operations go on meanwhile, and `body` sees them or not.
     func scan<T: Sendable>(
         _ body: @Sendable (MetadataReader) throws(FileSystemError) -> T
     ) throws(FileSystemError) -> T {
@@ -180,6 +183,7 @@ final class MetadataCore: Sendable {
     // MARK: The log
 
     /// Moves all of the log, with commits held up, whatever the checkpoint thread does meanwhile.
+    ///
     /// Without a moment in which all is moved the log would never start anew.
     private func moveLog(of writer: MetadataWriter) {
         do throws(FileSystemError) {

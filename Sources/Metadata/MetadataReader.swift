@@ -2,7 +2,9 @@ import Primitives
 import SQLite
 import Wire
 
-/// A connection that reads. Sees what is committed.
+/// A connection that reads.
+///
+/// Sees what is committed.
 ///
 /// One belongs to the namespace lock and answers what memory does not know; its reads run under
 /// the lock, since no change may overtake an answer. Another one is for scans.

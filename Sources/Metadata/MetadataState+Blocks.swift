@@ -307,8 +307,10 @@ extension MetadataState {
 
     // MARK: The one place where a block changes
 
-    /// Second half: puts `entry` in the place of what was known of the block, and keeps every
-    /// count and the list of unsaved rows in step. The stripes concerned must be in memory.
+    /// Second half: puts `entry` in the place of what was known of the block, and keeps every count
+    /// and the list of unsaved rows in step.
+    ///
+    /// The stripes concerned must be in memory.
     func set(
         _ index: BlockIndex,
         of inode: Inode,
@@ -370,8 +372,10 @@ extension MetadataState {
 
     // MARK: Reaping
 
-    /// Removes a part of an orphan, at most `chunksMax` chunks of its blocks; `true` when all of
-    /// it is gone. In parts, so that the lock is not held for as long as a huge file takes.
+    /// Removes a part of an orphan, at most `chunksMax` chunks of its blocks; `true` when all of it
+    /// is gone.
+    ///
+    /// In parts, so that the lock is not held for as long as a huge file takes.
     func reapPart(_ ino: InodeNumber, chunksMax: Int) throws(FileSystemError) -> Bool {
         let inode = try inode(ino)
         guard inode.row.attributes.linkCount == 0 else {

@@ -139,8 +139,10 @@ extension MetadataState {
         return cleaned
     }
 
-    /// Puts another provider in the place of one that failed. The old one may have got the shard
-    /// all the same, so it becomes the only shard of a dead stripe of its own.
+    /// Puts another provider in the place of one that failed.
+    ///
+    /// The old one may have got the shard all the same, so it becomes the only shard of a dead
+    /// stripe of its own.
     func reassign(
         _ old: ShardRecord,
         to new: ShardRecord,

@@ -2,6 +2,7 @@ import Primitives
 import SQLite
 
 /// The volume's metadata as of now: caches in front of the database, and what is not saved yet.
+///
 /// Belongs to the store's namespace lock.
 ///
 /// Every operation has two halves. The first looks up all it needs and checks; it may read the
@@ -143,8 +144,9 @@ final class MetadataState {
 
     // MARK: Bounds
 
-    /// Forgets what was not used lately, when caches are full. Only between operations, since one
-    /// that holds an inode relies on it being the one in memory.
+    /// Forgets what was not used lately, when caches are full.
+    ///
+    /// Only between operations, since one that holds an inode relies on it being the one in memory.
     func trim() {
         if inodes.isFull {
             var kept: [InodeNumber] = dirtyInodes.map(\.ino)

@@ -11,7 +11,7 @@ extension MetadataStore {
 
     /// Blocks of a file that are not holes, in order.
     ///
-    /// - Parameter range: Block indexes; `nil` for all, which of a huge file is a long answer.
+    /// `range`: block indexes; `nil` for all, which of a huge file is a long answer.
     package func blocks(
         of ino: InodeNumber,
         in range: Range<BlockIndex>? = nil
@@ -22,7 +22,9 @@ extension MetadataStore {
         }
     }
 
-    /// One block; `nil` if it is a hole. No SQL when a neighbour within 64 MiB was asked lately.
+    /// One block; `nil` if it is a hole.
+    ///
+    /// No SQL when a neighbour within 64 MiB was asked lately.
     package func block(
         _ index: BlockIndex,
         of ino: InodeNumber
@@ -37,8 +39,8 @@ extension MetadataStore {
     ///
     /// A block that is dirty already gets a new token, and waits its turn anew.
     ///
-    /// - Parameter since: The time of the change.
-    /// - Parameter resident: The segments in the cache now; `nil` leaves what is noted.
+    /// `since`: the time of the change.
+    /// `resident`: the segments in the cache now; `nil` leaves what is noted.
     /// - Returns: The block's token: `since`, or as much later as makes it the latest of all.
     @discardableResult
     package func markDirty(
@@ -74,7 +76,9 @@ extension MetadataStore {
         }
     }
 
-    /// Notes that the cache no longer holds clean blocks. Dirty ones and unknown ones are left.
+    /// Notes that the cache no longer holds clean blocks.
+    ///
+    /// Dirty ones and unknown ones are left.
     ///
     /// The caller commits before it punches them out of the cache, so that a crash in between
     /// leaves bytes that nobody relies on, and not the other way round.
@@ -84,8 +88,9 @@ extension MetadataStore {
         try change(isFreeing: true) { state throws(FileSystemError) in try state.evict(blocks) }
     }
 
-    /// Gives up the changes of dirty blocks: what the network holds of them counts again. Blocks
-    /// that it never held stay as they are.
+    /// Gives up the changes of dirty blocks: what the network holds of them counts again.
+    ///
+    /// Blocks that it never held stay as they are.
     ///
     /// For changes that a power cut may have torn, and that no sync had acknowledged.
     package func revert(_ blocks: [BlockKey]) throws(FileSystemError) {
@@ -123,7 +128,7 @@ extension MetadataStore {
 
     /// Dirty blocks, oldest first.
     ///
-    /// - Parameter olderThan: Only those dirty before it, if given.
+    /// `olderThan`: only those dirty before it, if given.
     package func dirtyBlocks(
         limit: Int,
         olderThan: Timestamp? = nil
@@ -166,14 +171,18 @@ extension MetadataStore {
     // MARK: Stripes
 
     /// Notes, durably, that shards are about to be sent, so that whatever happens somebody knows
-    /// which to delete. Waits for the disk.
+    /// which to delete.
+    ///
+    /// Waits for the disk.
     package func beginStripe(_ record: StripeRecord) throws(FileSystemError) {
         try change { state throws(FileSystemError) in try state.begin(record) }
         try sync()
     }
 
-    /// Notes that all shards of the stripe are stored. In one transaction: its current blocks are
-    /// where it says and clean, and what held them before is no longer needed.
+    /// Notes that all shards of the stripe are stored.
+    ///
+    /// In one transaction: its current blocks are where it says and clean, and what held them
+    /// before is no longer needed.
     ///
     /// A block whose token is another by now, or whose file was removed or cut before it, is not
     /// current. A stripe without any current block is dead at once.
@@ -187,10 +196,12 @@ extension MetadataStore {
         try change { state throws(FileSystemError) in try state.complete(id, blocks) }
     }
 
-    /// Notes, committed, that a shard of a stripe being placed goes to another provider than
-    /// first recorded. What the old one may have got is garbage.
+    /// Notes, committed, that a shard of a stripe being placed goes to another provider than first
+    /// recorded.
     ///
-    /// - Parameter garbage: A fresh id, under which that garbage is kept.
+    /// What the old one may have got is garbage.
+    ///
+    /// `garbage`: a fresh id, under which that garbage is kept.
     package func reassignShard(
         of stripe: StripeID,
         from old: ShardRecord,

@@ -8,8 +8,9 @@ extension MetadataStore {
         try read { state throws(FileSystemError) in try state.inode(ino).row.attributes }
     }
 
-    /// The inode that `name` leads to. Costs no SQL when it was asked before, also when the name
-    /// was absent.
+    /// The inode that `name` leads to.
+    ///
+    /// Costs no SQL when it was asked before, also when the name was absent.
     package func lookup(
         _ name: EntryName,
         in parent: InodeNumber
@@ -41,8 +42,9 @@ extension MetadataStore {
         }
     }
 
-    /// Removes a name of anything but a directory. Without any name the inode is an orphan, and
-    /// stays until `reap`.
+    /// Removes a name of anything but a directory.
+    ///
+    /// Without any name the inode is an orphan, and stays until `reap`.
     @discardableResult
     package func unlink(
         _ name: EntryName,
@@ -92,7 +94,9 @@ extension MetadataStore {
         return replaced.first
     }
 
-    /// Changes attributes. A smaller size removes what is known of the blocks past it.
+    /// Changes attributes.
+    ///
+    /// A smaller size removes what is known of the blocks past it.
     package func setAttributes(
         _ change: AttributeChange,
         of ino: InodeNumber,
@@ -103,8 +107,9 @@ extension MetadataStore {
         }
     }
 
-    /// Notes that a file was written: its times, and its size if that is more than before. Saved
-    /// with the next commit, once for all calls before it.
+    /// Notes that a file was written: its times, and its size if that is more than before.
+    ///
+    /// Saved with the next commit, once for all calls before it.
     @discardableResult
     package func recordWrite(
         _ ino: InodeNumber,
@@ -131,7 +136,7 @@ extension MetadataStore {
     /// Cookies start at 3. An entry keeps its cookie, also when others come and go; a listing
     /// that goes on after the last cookie it got sees each entry that stays exactly once.
     ///
-    /// - Parameter limit: At most 4096; an empty answer to a positive limit is the end.
+    /// `limit`: at most 4096; an empty answer to a positive limit is the end.
     package func readDirectory(
         _ ino: InodeNumber,
         after cookie: UInt64,

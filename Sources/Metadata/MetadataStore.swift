@@ -85,7 +85,9 @@ package final class MetadataStore: Sendable {
     package var bootIDAtLastOpen: String { core.past.bootID }
 
     /// Commits, moves the log into the database, and lets go of the store; from then on all calls
-    /// throw `closed`. A second call does nothing.
+    /// throw `closed`.
+    ///
+    /// A second call does nothing.
     ///
     /// After an error the store is closed too, and the next opening finds it not cleanly closed.
     package func close() throws(FileSystemError) {
@@ -132,7 +134,7 @@ package final class MetadataStore: Sendable {
 
     /// Runs an operation, and sees to it that what it changes is committed soon.
     ///
-    /// - Parameter isFreeing: Whether it gives room back. Such operations are let through while
+    /// `isFreeing`: whether it gives room back. Such operations are let through while
     ///   commits fail, up to twice the bound on what memory keeps.
     func change<T: Sendable>(
         isFreeing: Bool = false,
@@ -169,8 +171,9 @@ package final class MetadataStore: Sendable {
         return isFreeing ? 2 * limits.unsavedOperationsMax : 1
     }
 
-    /// Runs a scan of the database, of what every operation so far has left. Operations go on
-    /// meanwhile: whoever acts on an answer looks at the thing itself again.
+    /// Runs a scan of the database, of what every operation so far has left.
+    ///
+    /// Operations go on meanwhile: whoever acts on an answer looks at the thing itself again.
     func scan<T: Sendable>(
         _ body: @Sendable (MetadataReader) throws(FileSystemError) -> T
     ) throws(FileSystemError) -> T {

@@ -46,8 +46,9 @@ package struct MetadataTotals: Hashable, Sendable {
         placedBytes = located - min(located, stale)
     }
 
-    /// Puts `new` in the place of `old` in a sum. Clamped: rows that were damaged on disk must
-    /// not stop the program over a figure for display.
+    /// Puts `new` in the place of `old` in a sum.
+    ///
+    /// Clamped: rows that were damaged on disk must not stop the program over a figure for display.
     static func adjust(_ sum: inout UInt64, from old: UInt64, to new: UInt64) {
         sum = sum &+ new &- min(old, sum &+ new)
     }

@@ -1,7 +1,9 @@
 import Primitives
 import SQLite
 
-/// The one connection that changes the database. Belongs to the store's commit lock.
+/// The one connection that changes the database.
+///
+/// Belongs to the store's commit lock.
 final class MetadataWriter {
     private let database: Database
     /// Commits made that changed something.

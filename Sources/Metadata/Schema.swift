@@ -4,7 +4,9 @@ import SQLite
 enum Schema {
     /// `PRAGMA application_id`: "MEFS".
     static let applicationID: Int64 = 0x4d45_4653
-    /// `PRAGMA user_version`. A change of the text below is a new version.
+    /// `PRAGMA user_version`.
+    ///
+    /// A change of the text below is a new version.
     static let version: Int64 = 1
 
     static let text = """

@@ -52,7 +52,9 @@ package struct DeadShard: Hashable, Sendable {
     }
 }
 
-/// How far a stripe has come. The numbers are part of the schema.
+/// How far a stripe has come.
+///
+/// The numbers are part of the schema.
 enum StripeState: Int64, Sendable {
     /// Its shards are being sent; nothing refers to it yet.
     case placing = 1

@@ -32,8 +32,10 @@ package final class Database {
         case truncate
     }
 
-    /// Prepared statements kept for `execute` and `query`. SQL comes from our own source and not
-    /// from users, so this many different texts never occur; more are prepared each time.
+    /// Prepared statements kept for `execute` and `query`.
+    ///
+    /// SQL comes from our own source and not from users, so this many different texts never occur;
+    /// more are prepared each time.
     package static let cachedStatementsMax = 128
 
     package let path: String
@@ -44,7 +46,7 @@ package final class Database {
 
     /// Opens the database.
     ///
-    /// - Parameter busyTimeout: How long a statement waits for another connection's lock.
+    /// `busyTimeout`: how long a statement waits for another connection's lock.
     package init(
         path: String,
         access: Access = .create,
@@ -86,7 +88,7 @@ package final class Database {
 
     /// Turns the write-ahead log on and says when its commits are synced.
     ///
-    /// - Parameter checkpointPages: Log size at which a commit moves the log into the database
+    /// `checkpointPages`: log size at which a commit moves the log into the database
     ///   (SQLite's default is 1000 pages of 4 KiB); 0 if the caller checkpoints by itself.
     package func useWriteAheadLog(
         synchronous: Synchronous,

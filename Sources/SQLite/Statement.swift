@@ -7,7 +7,9 @@ import CSQLite
 package final class Statement {
     private let handle: OpaquePointer
     /// Valid as long as a statement of it lives, also when its `Database` is gone
-    /// (`sqlite3_close_v2`). No reference to the `Database`, which may keep this statement.
+    /// (`sqlite3_close_v2`).
+    ///
+    /// No reference to the `Database`, which may keep this statement.
     private let connection: OpaquePointer
 
     /// Tells SQLite to copy bound bytes at once (`SQLITE_TRANSIENT`, a macro Swift cannot import).
@@ -105,6 +107,7 @@ package final class Statement {
     }
 
     /// Binds parameters 1, 2, 3, ….
+    ///
     /// Binds a parameter; the first is 1.
     package func bind(all values: [Value]) throws(SQLiteError) {
         var index: Int32 = 1
@@ -114,7 +117,9 @@ package final class Statement {
         }
     }
 
-    /// Goes to the next row; `false` at the end. After an error the statement is reset.
+    /// Goes to the next row; `false` at the end.
+    ///
+    /// After an error the statement is reset.
     package func step() throws(SQLiteError) -> Bool {
         switch sqlite3_step(handle) {
         case SQLITE_ROW: return true
@@ -127,7 +132,9 @@ package final class Statement {
         }
     }
 
-    /// Makes the statement ready to run again and ends its read of the database. Bindings stay.
+    /// Makes the statement ready to run again and ends its read of the database.
+    ///
+    /// Bindings stay.
     package func reset() {
         // Repeats the error of the last step, which was thrown then.
         sqlite3_reset(handle)

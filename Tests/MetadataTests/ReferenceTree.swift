@@ -28,7 +28,7 @@ struct ReferenceTree {
 
     // MARK: Operations: each gives the code of the error that is due, or nil
 
-    /// - Parameter ino: The number that the store has given, if it made the inode.
+    /// `ino`: the number that the store has given, if it made the inode.
     mutating func create(
         _ new: NewInode,
         _ name: EntryName,
