@@ -62,8 +62,6 @@ struct DirtyLedger {
 
     func isDirty(_ ino: InodeNumber) -> Bool { blocksOfFile[ino] != nil }
 
-    func dirtyBlocks(of ino: InodeNumber) -> Int { blocksOfFile[ino] ?? 0 }
-
     /// Since when the oldest dirty block is dirty.
     mutating func oldest() -> Timestamp? {
         while head < queue.count {

@@ -150,10 +150,6 @@ extension MetadataState {
         try change(key) { $0.resident = mask }
     }
 
-    func addResident(_ key: BlockKey, _ mask: UInt16) throws(FileSystemError) {
-        try change(key) { $0.resident |= mask }
-    }
-
     private func change(
         _ key: BlockKey,
         _ body: (inout BlockEntry) -> Void

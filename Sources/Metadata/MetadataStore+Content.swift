@@ -65,17 +65,6 @@ extension MetadataStore {
         }
     }
 
-    /// Notes that more segments of the block are in the cache.
-    package func addResident(
-        _ ino: InodeNumber,
-        _ index: BlockIndex,
-        _ mask: UInt16
-    ) throws(FileSystemError) {
-        try change { state throws(FileSystemError) in
-            try state.addResident(BlockKey(ino, index), mask)
-        }
-    }
-
     /// Notes that the cache no longer holds clean blocks.
     ///
     /// Dirty ones and unknown ones are left.
@@ -95,21 +84,6 @@ extension MetadataStore {
     /// For changes that a power cut may have torn, and that no sync had acknowledged.
     package func revert(_ blocks: [BlockKey]) throws(FileSystemError) {
         try change(isFreeing: true) { state throws(FileSystemError) in try state.revert(blocks) }
-    }
-
-    /// Forgets the blocks wholly past `size` bytes, and all but the head of the one at `size`.
-    ///
-    /// `setAttributes` with a smaller size has done so already.
-    package func truncateBlocks(
-        _ ino: InodeNumber,
-        to size: UInt64
-    ) throws(FileSystemError) {
-        try change(isFreeing: true) { state throws(FileSystemError) in
-            let inode = try state.regularFile(ino)
-            try state.prepareCut(inode, to: size)
-            state.cut(inode, to: size)
-            state.changes.operations += 1
-        }
     }
 
     /// Forgets blocks: they are holes from now on.
@@ -134,11 +108,6 @@ extension MetadataStore {
         olderThan: Timestamp? = nil
     ) throws(FileSystemError) -> [DirtyBlock] {
         try read { state in state.dirty.list(limit: limit, olderThan: olderThan) }
-    }
-
-    /// How many blocks of a file only the cache holds the newest version of; O(1).
-    package func dirtyBlockCount(of ino: InodeNumber) throws(FileSystemError) -> Int {
-        try read { state in state.dirty.dirtyBlocks(of: ino) }
     }
 
     /// Clean blocks in the cache, in order of inode and index, from after `key` on.

@@ -210,12 +210,6 @@ extension MetadataStore {
 
     // MARK: Sums
 
-    /// Inodes, and bytes of all regular files.
-    package func statistics() throws(FileSystemError) -> (inodes: UInt64, bytes: UInt64) {
-        let totals = totals
-        return (totals.inodes, totals.fileBytes)
-    }
-
     /// Sums over the whole volume; costs no more than a lock.
     package var totals: MetadataTotals {
         core.state.withLock { state in

@@ -319,19 +319,13 @@ final class Fetcher: Sendable {
 
     private func fileKey(of content: FileContent) throws(FileSystemError) -> FileKey {
         if let key = content.state.read({ $0.fileKey }) { return key }
-        guard let wrapped = try metadata.fileKey(of: content.ino) else {
+        let opened = try content.state.write { state throws(FileSystemError) in
+            try state.openKey(of: content.ino, in: metadata, under: key)
+        }
+        guard let opened else {
             throw FileSystemError(.corrupt, "inode \(content.ino.rawValue) has no file key")
         }
-        do {
-            let fileKey = try key.unwrap(wrapped, for: content.ino)
-            content.state.write { $0.fileKey = fileKey }
-            return fileKey
-        } catch {
-            throw FileSystemError(
-                .corrupt,
-                "the key of inode \(content.ino.rawValue) cannot be opened: \(error)"
-            )
-        }
+        return opened
     }
 }
 

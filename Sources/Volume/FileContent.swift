@@ -70,3 +70,26 @@ final class FileContent: Sendable {
         state = ReadWriteLock(initial)
     }
 }
+
+extension FileContentState {
+    /// The file's key, opened at its first use; `nil` if the file has none yet.
+    ///
+    /// - Throws: `corrupt` if the volume's key does not open it, `notFound` if the file is gone.
+    mutating func openKey(
+        of ino: InodeNumber,
+        in metadata: MetadataStore,
+        under volumeKey: VolumeKey
+    ) throws(FileSystemError) -> FileKey? {
+        if let fileKey { return fileKey }
+        guard let wrapped = try metadata.fileKey(of: ino) else { return nil }
+        do throws(SealingError) {
+            fileKey = try volumeKey.unwrap(wrapped, for: ino)
+        } catch {
+            throw FileSystemError(
+                .corrupt,
+                "the key of inode \(ino.rawValue) cannot be opened: \(error)"
+            )
+        }
+        return fileKey
+    }
+}

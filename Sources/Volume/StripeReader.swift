@@ -10,7 +10,7 @@ import Transport
 /// Reads ranges of a stripe's payload from its shards, from any `k` of them if need be.
 ///
 /// Shards are trusted with nothing: the caller checks what comes back by its AEAD tags and, if
-/// they fail, asks again with other shards (`Attempt`).
+/// they fail, asks again with other shards (`suspicions`).
 final class StripeReader: Sendable {
     /// How long a shard may take before the bytes are rebuilt from others: far above a healthy
     /// answer, below what a person calls a hang.

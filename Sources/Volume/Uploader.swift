@@ -362,29 +362,29 @@ final class Uploader: Sendable {
     private func fileKey(of content: FileContent) throws(FileSystemError) -> FileKey? {
         if let key = content.state.read({ $0.fileKey }) { return key }
         return try content.state.write { state throws(FileSystemError) in
-            if let key = state.fileKey { return key }
-            do {
-                let key: FileKey
-                if let wrapped = try metadata.fileKey(of: content.ino) {
-                    key = try configuration.key.unwrap(wrapped, for: content.ino)
-                } else {
-                    key = FileKey.random()
-                    try metadata.setFileKey(
-                        try configuration.key.wrap(key, for: content.ino),
-                        of: content.ino
-                    )
-                }
+            do throws(FileSystemError) {
+                let known = try state.openKey(
+                    of: content.ino,
+                    in: metadata,
+                    under: configuration.key
+                )
+                if let known { return known }
+                let key = FileKey.random()
+                try metadata.setFileKey(wrap(key, for: content.ino), of: content.ino)
                 state.fileKey = key
                 return key
-            } catch let error as FileSystemError {
-                if error.code == .notFound { return nil }
-                throw error
             } catch {
-                throw FileSystemError(
-                    .corrupt,
-                    "the key of inode \(content.ino.rawValue) cannot be used: \(error)"
-                )
+                guard error.code == .notFound else { throw error }
+                return nil
             }
+        }
+    }
+
+    private func wrap(_ key: FileKey, for ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
+        do throws(SealingError) {
+            return try configuration.key.wrap(key, for: ino)
+        } catch {
+            throw FileSystemError(.inputOutput, "cannot wrap a file key: \(error)")
         }
     }
 

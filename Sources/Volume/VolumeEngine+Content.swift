@@ -195,9 +195,6 @@ extension VolumeEngine {
         try metadata.sync()
     }
 
-    /// Called at `close(2)`: everything is with the cache already.
-    package func flush(_ ino: InodeNumber) throws(FileSystemError) {}
-
     // MARK: Parts
 
     static let wouldWait = FileSystemError(.wouldWait, "would wait")
