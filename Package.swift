@@ -86,6 +86,8 @@ let package = Package(
             resources: [.embedInCode("english.txt")]
         ),
         module("Placement", needs: ["Primitives", "Sealing"]),
+        module("Proofs", needs: ["Primitives", "Wire", "Sealing"]),
+        module("Reliability", needs: ["Primitives", "Wire", "Sealing", "Proofs"]),
 
         // Effects.
         .target(name: "CLinux"),
@@ -94,19 +96,36 @@ let package = Package(
         module("Metadata", needs: ["Primitives", "Wire", "Disk", "SQLite"]),
         module("Cache", needs: ["Primitives", "Disk"]),
         module("Transport", needs: ["Primitives", "Wire", "Sealing", "Disk", log] + nio),
-        module("Network", needs: ["Primitives", "Wire", "Sealing", "Disk", "Transport", log]),
+        module(
+            "Network",
+            needs: [
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Transport", log,
+            ]
+        ),
+        module(
+            "Auditor",
+            needs: [
+                "Primitives", "Wire", "Sealing", "Erasure", "Placement", "Proofs", "Reliability",
+                "Disk", "SQLite", "Transport", "Network", log,
+            ]
+        ),
         module(
             "Volume",
             needs: [
-                "Primitives", "Erasure", "Sealing", "Placement", "Disk", "Metadata", "Cache",
-                "Transport", "Network", log,
+                "Primitives", "Erasure", "Sealing", "Placement", "Proofs", "Reliability", "Disk",
+                "Metadata", "Cache", "Transport", "Network", "Auditor", log,
             ]
         ),
         module(
             "Node",
             needs: [
-                "Primitives", "Wire", "Sealing", "Disk", "SQLite", "Transport", "Network", log,
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "SQLite",
+                "Transport", "Network", "Auditor", log,
             ]
+        ),
+        module(
+            "Simulation",
+            needs: ["Primitives", "Sealing", "Proofs", "Reliability"]
         ),
         module("Control", needs: ["Primitives", "Disk", "CLinux"]),
         module("Home", needs: ["Primitives", "Sealing", "Disk", "Network", "Transport", log]),
@@ -117,8 +136,8 @@ let package = Package(
         module(
             "Mount",
             needs: [
-                "Primitives", "CLinux", "Disk", "FUSE", "Sealing", "Metadata", "Transport",
-                "Network", "Volume", "Control", "Home", log,
+                "Primitives", "CLinux", "Disk", "FUSE", "Sealing", "Proofs", "Reliability",
+                "Metadata", "Transport", "Network", "Auditor", "Volume", "Control", "Home", log,
             ],
             path: "Mount/Driver"
         ),
@@ -133,10 +152,19 @@ let package = Package(
         .executableTarget(
             name: "mefs",
             dependencies: [
-                "Primitives", "Sealing", "Disk", "Network", "Transport", "Node", "Control", "Home",
-                log, arguments,
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
+                "Transport", "Node", "Control", "Home", log, arguments,
             ],
             path: "Sources/CLI",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "mefs-lab",
+            dependencies: [
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
+                "Node", "Simulation", arguments,
+            ],
+            path: "Sources/Lab",
             swiftSettings: strict
         ),
 
@@ -145,6 +173,16 @@ let package = Package(
         tests("Erasure", needs: ["Primitives"]),
         tests("Sealing", needs: ["Primitives"]),
         tests("Placement", needs: ["Primitives"]),
+        tests("Proofs", needs: ["Primitives", "Wire", "Sealing", "Erasure"]),
+        tests("Reliability", needs: ["Primitives", "Wire", "Sealing", "Proofs"]),
+        tests("Simulation", needs: ["Primitives", "Proofs", "Reliability"]),
+        tests(
+            "Auditor",
+            needs: [
+                "Primitives", "Wire", "Sealing", "Erasure", "Proofs", "Reliability", "Disk",
+                "Transport", "Network", log,
+            ]
+        ),
         tests("Disk"),
         tests("Metadata", needs: ["Primitives", "Disk", "SQLite"]),
         tests("Cache", needs: ["Primitives", "Disk"]),
@@ -152,12 +190,18 @@ let package = Package(
         tests("Transport", needs: ["Primitives", "Wire", "Sealing", "Disk", log]),
         tests(
             "Node",
-            needs: ["Primitives", "Wire", "Sealing", "Disk", "Transport", "Network", log]
+            needs: [
+                "Primitives", "Wire", "Sealing", "Erasure", "Proofs", "Reliability", "Disk",
+                "Transport", "Network", "Auditor", log,
+            ]
         ),
         tests("Home", needs: ["Primitives", "Sealing", "Disk", "Transport", "Network", log]),
         tests(
             "Volume",
-            needs: ["Primitives", "Sealing", "Disk", "SQLite", "Transport", "Network", log]
+            needs: [
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "SQLite",
+                "Transport", "Network", "Auditor", "Node", log,
+            ]
         ),
         tests("Mount", needs: ["Primitives", "Disk", "Control"]),
         .testTarget(name: "TidyTests", swiftSettings: strict),

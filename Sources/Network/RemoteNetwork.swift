@@ -3,6 +3,7 @@ package import Primitives
 package import Sealing
 package import Transport
 import Synchronization
+import Wire
 
 /// The providers of a network over the wire.
 package final class RemoteNetwork: StorageNetwork {

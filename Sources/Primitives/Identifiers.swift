@@ -33,6 +33,18 @@ package struct BlockIndex: RawRepresentable, Hashable, Comparable, Sendable {
     package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
 }
 
+/// A span of a network's time in which every order is challenged: seconds since 1970 over the
+/// network's seconds an epoch.
+package struct Epoch: RawRepresentable, Hashable, Comparable, Sendable {
+    package let rawValue: UInt64
+
+    package init(rawValue: UInt64) { self.rawValue = rawValue }
+
+    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+    package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
+}
+
 /// Sixteen opaque bytes, the shape of the ids below.
 package struct Bytes16: Hashable, Sendable {
     private let high: UInt64
@@ -147,6 +159,19 @@ package struct StripeID: OpaqueID {
 
 /// A shard's id: 16 random bytes, telling a provider nothing about stripe, index or volume.
 package struct ShardID: OpaqueID {
+    package static let byteCount = 16
+    private let value: Bytes16
+
+    package init?(bytes: some Collection<UInt8>) {
+        guard let value = Bytes16(bytes) else { return nil }
+        self.value = value
+    }
+
+    package var bytes: [UInt8] { value.bytes }
+}
+
+/// An order's id: the first 16 bytes of SHA-256 over its terms.
+package struct OrderID: OpaqueID {
     package static let byteCount = 16
     private let value: Bytes16
 

@@ -1,5 +1,3 @@
-package import Wire
-
 /// The body of a request or a reply: fixed fields in a fixed order, drawn in `docs/wire.md`.
 package protocol Message: Sendable {
     func write(to writer: inout ByteWriter)
