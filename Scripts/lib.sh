@@ -6,6 +6,7 @@
 #   mnt       the mount point
 #   keeper    host:port of the keeper
 #   provider_pid[i], provider_port[i]   the providers, numbered from 1
+#   at_end    a function that `finish` calls first, if it is set
 # shellcheck shell=bash
 
 set -Eeuo pipefail
@@ -23,8 +24,11 @@ world() {
     export MEFS_HOME=$work/home
     mkdir -p "$mnt" "$MEFS_HOME" "$work/log"
     keeper_pid=
+    keeper_options=()
     provider_pid=()
     provider_port=()
+    provider_host=()
+    provider_prefix=()
     children=()
     trap 'finish $?' EXIT
     trap 'echo "${0##*/}: line $LINENO: $BASH_COMMAND: failed" >&2' ERR
@@ -61,6 +65,7 @@ finish() {
     set +e
     for pid in "${children[@]}"; do kill -9 "$pid" 2>/dev/null; done
     unmount_hard
+    [[ -z ${at_end-} ]] || "$at_end"
     for pid in "$keeper_pid" "${provider_pid[@]}"; do
         [[ -n $pid ]] && kill -9 "$pid" 2>/dev/null
     done
@@ -113,14 +118,15 @@ eventually() {
 }
 
 # network COUNT [CAPACITY]: a keeper and so many providers, each a process, and the network's file.
+#
+# May be set before: host, the address of all; keeper_options, an array; provider_host[i] and
+# provider_prefix[i], the address of one and the command that runs it elsewhere.
 network() {
     local count=$1 ports
     capacity=${2-20G}
     read -ra ports < <(free_ports $((count + 1)))
-    keeper=127.0.0.1:${ports[0]}
-    mefs keeper run --state "$work/keeper" --listen "$keeper" 2>>"$work/log/keeper" </dev/null &
-    keeper_pid=$!
-    disown
+    keeper=${host-127.0.0.1}:${ports[0]}
+    start_keeper
     eventually 30 mefs network export --keeper "$keeper" --name demo --code 4+2 -o "$work/net.json" ||
         die "the keeper at $keeper did not come up"
     local i
@@ -131,10 +137,19 @@ network() {
     eventually 30 providers_up "$count" || die "only some of the $count providers came up"
 }
 
+start_keeper() {
+    mefs keeper run --state "$work/keeper" --listen "$keeper" "${keeper_options[@]}" \
+        2>>"$work/log/keeper" </dev/null &
+    keeper_pid=$!
+    disown
+}
+
 start_provider() {
-    local i=$1
-    mefs provider run --store "$work/provider-$i" --capacity "$capacity" --network "$work/net.json" \
-        --listen "127.0.0.1:${provider_port[i]}" 2>>"$work/log/provider-$i" </dev/null &
+    local i=$1 prefix=()
+    [[ -z ${provider_prefix[i]-} ]] || read -ra prefix <<<"${provider_prefix[i]}"
+    "${prefix[@]}" mefs provider run --store "$work/provider-$i" --capacity "$capacity" \
+        --network "$work/net.json" --listen "${provider_host[i]-${host-127.0.0.1}}:${provider_port[i]}" \
+        2>>"$work/log/provider-$i" </dev/null &
     provider_pid[i]=$!
     disown
 }
