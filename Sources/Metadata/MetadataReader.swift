@@ -186,20 +186,15 @@ final class MetadataReader {
     func stripe(_ id: StripeID) throws(FileSystemError) -> StripeRow? {
         let found = try rows(stripeByID, [.blob(id.bytes)], or: "stripe \(id)") {
             row -> StripeRow? in
-            guard
-                let k = UInt8(exactly: row.integer(0)), let m = UInt8(exactly: row.integer(1)),
-                let code = ErasureCode(k: Int(k), m: Int(m)),
-                let payload = UInt32(exactly: row.integer(2)),
-                let shardBytes = UInt32(exactly: row.integer(3)),
-                shardBytes <= Geometry.shardBytesMax,
+            guard let shape = Self.shape(row, from: 0),
                 let state = StripeState(rawValue: row.integer(4)),
                 Self.counts.contains(row.integer(5)), Self.counts.contains(row.integer(6))
             else { return nil }
             return StripeRow(
                 id: id,
-                code: code,
-                payloadBytes: Int(payload),
-                shardBytes: Int(shardBytes),
+                code: shape.code,
+                payloadBytes: shape.payloadBytes,
+                shardBytes: shape.shardBytes,
                 state: state,
                 liveBlocks: row.integer(5),
                 liveBytes: row.integer(6)
@@ -262,6 +257,49 @@ final class MetadataReader {
         return try rows(statement, [.real(fraction), .integer(Int64(limit))], or: "a stripe") {
             StripeID(bytes: $0.blob(0))
         }
+    }
+
+    /// Placed stripes with their shards, in order of id, from after `last` on.
+    ///
+    /// One statement, so that no stripe is seen with shards of two moments.
+    func placedStripes(
+        after last: StripeID?,
+        limit: Int
+    ) throws(FileSystemError) -> [StripeRecord] {
+        let statement = try prepare(
+            """
+            SELECT shard.idx, shard, provider, root, id, k, m, payload_bytes, shard_bytes \
+            FROM (SELECT * FROM stripe WHERE state = 2 AND id > ? ORDER BY id LIMIT ?) \
+            JOIN shard ON shard.stripe = id ORDER BY id, shard.idx
+            """
+        )
+        var records: [StripeRecord] = []
+        var shards: [ShardRecord] = []
+        let found = try rows(
+            statement,
+            [.blob(last?.bytes ?? []), .integer(Int64(limit))],
+            or: "a placed stripe"
+        ) { row -> (id: StripeID, shape: Shape, shard: ShardRecord)? in
+            guard let id = StripeID(bytes: row.blob(4)), let shape = Self.shape(row, from: 5),
+                let shard = Self.shard(row)
+            else { return nil }
+            return (id, shape, shard)
+        }
+        for (position, row) in found.enumerated() {
+            shards.append(row.shard)
+            guard position + 1 == found.count || found[position + 1].id != row.id else { continue }
+            records.append(
+                StripeRecord(
+                    id: row.id,
+                    code: row.shape.code,
+                    payloadBytes: row.shape.payloadBytes,
+                    shardBytes: row.shape.shardBytes,
+                    shards: shards
+                )
+            )
+            shards = []
+        }
+        return records
     }
 
     /// Stripes whose placing a crash has cut off.
@@ -402,6 +440,26 @@ final class MetadataReader {
             let index = UInt64(exactly: row.integer(1)), index < blockIndexEnd
         else { return nil }
         return BlockKey(InodeNumber(ino), BlockIndex(index))
+    }
+
+    /// What a stripe's row says of its form.
+    private struct Shape {
+        let code: ErasureCode
+        let payloadBytes: Int
+        let shardBytes: Int
+    }
+
+    /// Reads k, m, payload_bytes and shard_bytes, which stand from `column` on.
+    private static func shape(_ row: Statement, from column: Int32) -> Shape? {
+        guard
+            let k = UInt8(exactly: row.integer(column)),
+            let m = UInt8(exactly: row.integer(column + 1)),
+            let code = ErasureCode(k: Int(k), m: Int(m)),
+            let payload = UInt32(exactly: row.integer(column + 2)),
+            let shardBytes = UInt32(exactly: row.integer(column + 3)),
+            shardBytes <= Geometry.shardBytesMax
+        else { return nil }
+        return Shape(code: code, payloadBytes: Int(payload), shardBytes: Int(shardBytes))
     }
 
     private static func shard(_ row: Statement) -> ShardRecord? {

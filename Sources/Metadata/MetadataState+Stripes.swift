@@ -61,6 +61,14 @@ extension MetadataState {
         )
     }
 
+    func isPlaced(_ id: StripeID) throws(FileSystemError) -> Bool {
+        do {
+            return try stripe(id).row.state == .placed
+        } catch  where error.code == .notFound {
+            return false
+        }
+    }
+
     func begin(_ record: StripeRecord) throws(FileSystemError) {
         guard stripes.peek(record.id) == nil, try reader.stripe(record.id) == nil else {
             throw FileSystemError(.exists, "stripe \(record.id) exists already")
@@ -154,20 +162,66 @@ extension MetadataState {
         guard let position = shards.firstIndex(of: old), new.index == old.index else {
             throw FileSystemError(.invalid, "shard \(old.shard) is not in stripe \(id)")
         }
-        try begin(
-            StripeRecord(
-                id: garbage,
-                code: stripe.row.code,
-                payloadBytes: 0,
-                shardBytes: stripe.row.shardBytes,
-                shards: [old]
-            )
+        try keepGarbage(
+            old,
+            shardBytes: stripe.row.shardBytes,
+            code: stripe.row.code,
+            under: garbage
         )
-        try abandon(garbage)
         shards[position] = new
         stripe.shards = shards
         changes.shards[id] = shards
         changes.operations += 1
+    }
+
+    /// Puts another holder in the place of the one that a shard of a placed stripe had.
+    ///
+    /// - Returns: Whether the shard is with the new holder now; not if the stripe is dead or gone,
+    ///   or the shard is with somebody else.
+    func move(_ move: ShardMove) throws(FileSystemError) -> Bool {
+        let stripe: Stripe
+        do {
+            stripe = try self.stripe(move.stripe)
+        } catch  where error.code == .notFound {
+            return false
+        }
+        guard stripe.row.state == .placed else { return false }
+        var shards = try shards(of: stripe)
+        guard let position = shards.firstIndex(where: { $0.index == move.index }) else {
+            return false
+        }
+        let old = shards[position]
+        if old.provider == move.to { return true }
+        guard old.provider == move.from else { return false }
+        shards[position] = ShardRecord(
+            index: old.index,
+            shard: old.shard,
+            provider: move.to,
+            root: old.root
+        )
+        stripe.shards = shards
+        changes.shards[move.stripe] = shards
+        changes.operations += 1
+        return true
+    }
+
+    /// Keeps a shard that belongs to no stripe, and that somebody has, until it is deleted there.
+    func keepGarbage(
+        _ shard: ShardRecord,
+        shardBytes: Int,
+        code: ErasureCode,
+        under id: StripeID
+    ) throws(FileSystemError) {
+        try begin(
+            StripeRecord(
+                id: id,
+                code: code,
+                payloadBytes: 0,
+                shardBytes: shardBytes,
+                shards: [shard]
+            )
+        )
+        try abandon(id)
     }
 
     func abandon(_ id: StripeID) throws(FileSystemError) {

@@ -188,6 +188,64 @@ extension MetadataStore {
         try change(isFreeing: true) { state throws(FileSystemError) in try state.abandon(id) }
     }
 
+    /// Notes, durably, that a shard of a placed stripe has another holder.
+    ///
+    /// Waits for the disk: once it has returned the old holder's copy may be deleted.
+    ///
+    /// - Returns: Whether the shard is with `to` now; not if the stripe is dead or gone, or the
+    ///   shard is with neither of the two.
+    package func moveShard(
+        of stripe: StripeID,
+        index: Int,
+        from: NodeID,
+        to: NodeID
+    ) throws(FileSystemError) -> Bool {
+        let move = ShardMove(stripe: stripe, index: index, from: from, to: to)
+        return try moveShards([move])[0]
+    }
+
+    /// As `moveShard`, in order, for the price of one wait.
+    package func moveShards(_ moves: [ShardMove]) throws(FileSystemError) -> [Bool] {
+        var moved: [Bool] = []
+        for move in moves {
+            moved.append(try change { state throws(FileSystemError) in try state.move(move) })
+        }
+        try sync()
+        return moved
+    }
+
+    /// Notes, committed, a shard that a provider holds and no stripe needs, to have it deleted.
+    ///
+    /// `id`: a fresh id, under which it is kept.
+    package func keepGarbage(
+        _ shard: ShardRecord,
+        shardBytes: Int,
+        code: ErasureCode,
+        under id: StripeID
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            try state.keepGarbage(shard, shardBytes: shardBytes, code: code, under: id)
+        }
+        try commit()
+    }
+
+    /// Placed stripes in order of id, at most `limit`, from after `id` on.
+    ///
+    /// As of the call's beginning, read beside the operations that go on.
+    package func placedStripes(
+        after id: StripeID? = nil,
+        limit: Int
+    ) throws(FileSystemError) -> [StripeRecord] {
+        try scan { reader throws(FileSystemError) in
+            try reader.placedStripes(after: id, limit: limit)
+        }
+    }
+
+    /// Whether the stripe is placed, and not dead, being placed or unknown.
+    package func isPlaced(_ id: StripeID) throws(FileSystemError) -> Bool {
+        try read { state throws(FileSystemError) in try state.isPlaced(id) }
+    }
+
     /// A stripe and its shards, of those in memory without SQL.
     package func stripe(_ id: StripeID) throws(FileSystemError) -> StripeRecord {
         try read { state throws(FileSystemError) in try state.stripeRecord(id) }

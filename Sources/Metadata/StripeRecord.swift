@@ -52,6 +52,22 @@ package struct DeadShard: Hashable, Sendable {
     }
 }
 
+/// A shard of a placed stripe that has another holder than before, byte for byte the same.
+package struct ShardMove: Hashable, Sendable {
+    package let stripe: StripeID
+    /// The shard's column.
+    package let index: Int
+    package let from: NodeID
+    package let to: NodeID
+
+    package init(stripe: StripeID, index: Int, from: NodeID, to: NodeID) {
+        self.stripe = stripe
+        self.index = index
+        self.from = from
+        self.to = to
+    }
+}
+
 /// How far a stripe has come.
 ///
 /// The numbers are part of the schema.

@@ -213,6 +213,53 @@ import Testing
         }
     }
 
+    @Test func shardsMoveOnlyFromTheirHolderAndOnlyInPlacedStripes() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            let stripe = try Stripes.place(ino, bytes: 3 * mib, 1, in: store)
+            let placing = try Stripes.begin(2, in: store)
+            let (first, second): (NodeID, NodeID) = (Stripes.id(90), Stripes.id(91))
+            let from = stripe.shards[4].provider
+            #expect(try !store.moveShard(of: stripe.id, index: 4, from: first, to: second))
+            #expect(try !store.moveShard(of: stripe.id, index: 9, from: from, to: first))
+            #expect(try !store.moveShard(of: placing.id, index: 4, from: from, to: first))
+            #expect(try !store.moveShard(of: Stripes.id(3), index: 4, from: from, to: first))
+            #expect(try store.stripe(stripe.id) == stripe)
+            let moves = [(from, first), (first, second), (from, first)].map { from, to in
+                ShardMove(stripe: stripe.id, index: 4, from: from, to: to)
+            }
+            #expect(try store.moveShards(moves) == [true, true, false])
+            let moved = stripe.moving(4, to: second)
+            #expect(try store.stripe(stripe.id) == moved)
+            #expect(try store.allPlacedStripes() == [moved])
+            try store.unlink(name("f"), in: .root, now: time(5))
+            try store.reap(ino)
+            #expect(try !store.isPlaced(stripe.id))
+            #expect(try !store.moveShard(of: stripe.id, index: 4, from: second, to: first))
+            // What is to be deleted is where it was moved to.
+            #expect(try Set(store.deadShards(limit: 20)) == Set(DeadShard.of(moved)))
+            #expect(try store.allPlacedStripes().isEmpty)
+        }
+    }
+
+    @Test func shardsOfNoStripeAreKeptUntilTheyAreDeleted() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let stray = Stripes.record(7).shards[3]
+            let id: StripeID = Stripes.id(70)
+            let code = Stripes.record(7).code
+            try store.keepGarbage(stray, shardBytes: 1 << 20, code: code, under: id)
+            try store.close()
+            store = try MetadataStore(opening: path)
+            let dead = DeadShard(stripe: id, record: stray)
+            #expect(try store.deadShards(limit: 9) == [dead])
+            try store.forgetShards([dead])
+            #expect(try store.deadShards(limit: 9).isEmpty)
+            #expect(store.totals.stripes == 0)
+            try store.close()
+        }
+    }
+
     @Test func sparseStripesAreFoundEmptiestFirst() throws {
         try withStore { store in
             var stripes: [StripeRecord] = []

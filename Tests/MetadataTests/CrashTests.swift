@@ -54,6 +54,26 @@ import Testing
         }
     }
 
+    @Test func movedShardIsWithItsNewHolderAfterACrash() throws {
+        try withNewStore { path in
+            let store = try MetadataStore(opening: path, limits: .manual)
+            let ino = try store.make("f")
+            let stripe = try Stripes.place(ino, bytes: 3 << 20, 1, in: store)
+            let to: NodeID = Stripes.id(99)
+            let from = stripe.shards[2].provider
+            #expect(try store.moveShard(of: stripe.id, index: 2, from: from, to: to))
+            try withCopy(of: path) { copy in
+                let after = try MetadataStore(opening: copy)
+                #expect(try after.stripe(stripe.id) == stripe.moving(2, to: to))
+                #expect(try after.allPlacedStripes() == [stripe.moving(2, to: to)])
+                // Whoever did not see the answer asks again.
+                #expect(try after.moveShard(of: stripe.id, index: 2, from: from, to: to))
+                try after.close()
+            }
+            try store.close()
+        }
+    }
+
     /// Numbers handed out before a crash may be names of cache files.
     @Test func inodeNumbersLostInACrashAreNotReused() throws {
         try withNewStore { path in

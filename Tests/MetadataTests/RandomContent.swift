@@ -12,6 +12,8 @@ struct RandomContent {
 
     private var random: SeededGenerator
     private var files: [InodeNumber: File] = [:]
+    /// Stripes completed so far, with their shards where they are now; dead ones too.
+    private var stripes: [StripeID: StripeRecord] = [:]
     private var clock = 100
     private var nextStripe: UInt64 = 1
     private(set) var shardsBegun = 0
@@ -30,7 +32,8 @@ struct RandomContent {
         case ..<80: try place(store)
         case ..<88: try evict(store)
         case ..<93: try punch(store)
-        case ..<96: try fetch(store)
+        case ..<95: try fetch(store)
+        case ..<98: try move(store)
         default: try remove(store)
         }
     }
@@ -51,6 +54,9 @@ struct RandomContent {
             #expect(UInt64(block.bytes) == min(mib, size - min(size, block.key.index.offset)))
         }
         #expect(store.totals.fileBytes == files.values.reduce(0) { $0 + $1.size })
+        let needed = Set(files.values.flatMap(\.blocks.values).compactMap(\.location?.stripe))
+        let placed = stripes.values.filter { needed.contains($0.id) }.sorted { $0.id < $1.id }
+        #expect(try store.allPlacedStripes() == placed, "\(what)")
     }
 
     mutating func removeAll(_ store: MetadataStore) throws {
@@ -156,7 +162,20 @@ struct RandomContent {
             cleaned.append(block.key)
         }
         #expect(try store.completeStripe(stripe.id, blocks: placed) == cleaned)
+        stripes[stripe.id] = stripe
         #expect(try store.blocks(in: stripe.id) == cleaned.sorted())
+    }
+
+    /// Gives a shard of some stripe to another holder; of a dead one that is refused.
+    private mutating func move(_ store: MetadataStore) throws {
+        let needed = Set(files.values.flatMap(\.blocks.values).compactMap(\.location?.stripe))
+        guard let id = stripes.keys.sorted().randomElement(using: &random),
+            let stripe = stripes[id], let shard = stripe.shards.randomElement(using: &random)
+        else { return }
+        let to: NodeID = Stripes.id(UInt64.random(in: 50..<60, using: &random))
+        let moved = try store.moveShard(of: id, index: shard.index, from: shard.provider, to: to)
+        #expect(moved == needed.contains(id))
+        if moved { stripes[id] = stripe.moving(shard.index, to: to) }
     }
 
     private mutating func evict(_ store: MetadataStore) throws {

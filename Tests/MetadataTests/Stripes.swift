@@ -88,3 +88,36 @@ extension DeadShard {
         stripe.shards.map { DeadShard(stripe: stripe.id, record: $0) }
     }
 }
+
+extension StripeRecord {
+    /// The same stripe with another holder of one shard.
+    func moving(_ index: Int, to provider: NodeID) -> StripeRecord {
+        StripeRecord(
+            id: id,
+            code: code,
+            payloadBytes: payloadBytes,
+            shardBytes: shardBytes,
+            shards: shards.map { shard in
+                guard shard.index == index else { return shard }
+                return ShardRecord(
+                    index: index,
+                    shard: shard.shard,
+                    provider: provider,
+                    root: shard.root
+                )
+            }
+        )
+    }
+}
+
+extension MetadataStore {
+    /// All placed stripes, asked for in pages of three.
+    func allPlacedStripes() throws -> [StripeRecord] {
+        var all: [StripeRecord] = []
+        while true {
+            let page = try placedStripes(after: all.last?.id, limit: 3)
+            guard !page.isEmpty else { return all }
+            all += page
+        }
+    }
+}
