@@ -1,6 +1,6 @@
 package import Primitives
-import Sealing
 package import Transport
+import Sealing
 import Synchronization
 import Wire
 
@@ -68,28 +68,72 @@ package final class KeeperClient: Sendable {
         return host
     }
 
+    /// Asks the first keeper that answers, or all, as the query says.
+    package func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> {
+        guard Q.isForEveryKeeper else {
+            return call(Q.operation, query.encoded, timeout: Q.timeout).map(Self.answer)
+        }
+        return everyone(Q.operation, query.encoded, timeout: Q.timeout).map {
+            (bodies) throws(NetworkError) in
+            guard let body = bodies.first else {
+                throw NetworkError(.unreachable, "no keeper is known")
+            }
+            return try Self.answer(body)
+        }
+    }
+
+    /// Asks one keeper.
+    package func ask<Q: KeeperQuery>(_ query: Q, of id: NodeID) -> Pending<Q.Answer> {
+        guard let keeper = keepers.first(where: { $0.publicKey.nodeID == id }) else {
+            return Pending(
+                .failure(
+                    NetworkError(.unreachable, "keeper \(id.short) is not in the network's file")
+                )
+            )
+        }
+        return request(Q.operation, query.encoded, to: keeper, timeout: Q.timeout)
+            .map(Self.answer)
+    }
+
     // MARK: Asking
 
+    private static func answer<M: Message>(_ body: [UInt8]) throws(NetworkError) -> M {
+        try decode(M.self, body)
+    }
+
     /// Asks the preferred keeper, and the others in turn while it cannot be reached.
-    private func call(_ operation: Operation, _ body: [UInt8] = []) -> Pending<[UInt8]> {
+    private func call(
+        _ operation: Operation,
+        _ body: [UInt8] = [],
+        timeout: Duration = KeeperClient.timeout
+    ) -> Pending<[UInt8]> {
         let result = Pending<[UInt8]>()
-        ask(operation, body, first: preferred.withLock { $0 }, tried: 0, result)
+        let first = preferred.withLock { $0 }
+        ask(operation, body, timeout: timeout, first: first, tried: 0, result)
         return result
     }
 
     private func ask(
         _ operation: Operation,
         _ body: [UInt8],
+        timeout: Duration,
         first: Int,
         tried: Int,
         _ result: Pending<[UInt8]>
     ) {
         let index = (first + tried) % keepers.count
-        request(operation, body, to: keepers[index]).whenDone { outcome in
+        request(operation, body, to: keepers[index], timeout: timeout).whenDone { outcome in
             if case .failure(let error) = outcome, error.isTransient,
                 tried + 1 < self.keepers.count
             {
-                self.ask(operation, body, first: first, tried: tried + 1, result)
+                self.ask(
+                    operation,
+                    body,
+                    timeout: timeout,
+                    first: first,
+                    tried: tried + 1,
+                    result
+                )
                 return
             }
             if case .success = outcome { self.preferred.withLock { $0 = index } }
@@ -98,9 +142,13 @@ package final class KeeperClient: Sendable {
     }
 
     /// Asks all keepers; what those answered that did, or the first failure if none did.
-    private func everyone(_ operation: Operation, _ body: [UInt8]) -> Pending<[[UInt8]]> {
+    private func everyone(
+        _ operation: Operation,
+        _ body: [UInt8],
+        timeout: Duration = KeeperClient.timeout
+    ) -> Pending<[[UInt8]]> {
         let result = Pending<[[UInt8]]>()
-        let answers = keepers.map { request(operation, body, to: $0) }
+        let answers = keepers.map { request(operation, body, to: $0, timeout: timeout) }
         let ended = answers.map { answer -> Pending<Void> in
             let ended = Pending<Void>()
             answer.whenDone { _ in ended.fulfil(.success(())) }
@@ -127,14 +175,15 @@ package final class KeeperClient: Sendable {
     private func request(
         _ operation: Operation,
         _ body: [UInt8],
-        to keeper: KeeperEndpoint
+        to keeper: KeeperEndpoint,
+        timeout: Duration = KeeperClient.timeout
     ) -> Pending<[UInt8]> {
         pool.request(
             operation.rawValue,
             to: keeper.publicKey.nodeID,
             at: keeper.address,
             head: body,
-            timeout: Self.timeout
+            timeout: timeout
         )
     }
 
@@ -142,7 +191,7 @@ package final class KeeperClient: Sendable {
         do throws(DecodeError) {
             return try M(decoding: body)
         } catch {
-            throw NetworkError(.malformed, "a keeper answered with a malformed \(M.self): \(error)")
+            throw NetworkError(.malformed, "a node answered with a malformed \(M.self): \(error)")
         }
     }
 }

@@ -12,6 +12,24 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case deleteShards = 0x12
     /// Empty → `StoreStatus`.
     case storeStatus = 0x13
+    /// `OpenOrder` → `OrderState`.
+    case openOrder = 0x14
+    /// `OrderHead` → `OrderHeads`.
+    case orderHead = 0x15
+    /// `AmendOrder` → `OrderState`.
+    case amendOrder = 0x16
+    /// `FetchOrder` → `OrderDelta`.
+    case fetchOrder = 0x17
+    /// `ChallengeProvider` → `ChallengeAnswer`.
+    case challenge = 0x18
+    /// `PresentGrant` → empty.
+    case presentGrant = 0x19
+    /// `DeliverReceipt` → empty.
+    case deliverReceipt = 0x1a
+    /// `ListReceipts` → `ReceiptList`.
+    case listReceipts = 0x1b
+    /// `SetLeaving` → `StoreStatus`.
+    case setLeaving = 0x1c
     /// `Heartbeat` of the provider that asks → empty.
     case heartbeat = 0x20
     /// Empty → `ProviderList`.
@@ -22,4 +40,22 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case listVolumes = 0x23
     /// `ExportNetwork` → the network file's JSON.
     case exportNetwork = 0x24
+    /// `FetchBeacons` → `BeaconList`.
+    case fetchBeacons = 0x25
+    /// `ReportCustody` → empty.
+    case reportCustody = 0x26
+    /// `ListScores` → `ScoreList`.
+    case listScores = 0x27
+    /// `Delegate` → `DelegationState`.
+    case delegate = 0x28
+    /// `Undelegate` → empty.
+    case undelegate = 0x29
+    /// `HoldVolume` → `DelegationState`.
+    case holdVolume = 0x2a
+    /// `PutStripes` → empty.
+    case putStripes = 0x2b
+    /// `ReplaceBucket` → empty.
+    case replaceBucket = 0x2c
+    /// `FetchRepairs` → `RepairList`.
+    case fetchRepairs = 0x2d
 }

@@ -15,7 +15,7 @@ final class ProviderDirectory: Sendable {
     private static let staleAfter = Duration.seconds(6)
     private static let staleWait = Duration.milliseconds(500)
     /// First bytes of the file, with its version.
-    private static let magic = Array("MEFSDIR1".utf8)
+    private static let magic = Array("MEFSDIR2".utf8)
     private static let fileBytesMax = Frame.lengthMax
 
     private struct State {

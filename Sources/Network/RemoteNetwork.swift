@@ -15,6 +15,8 @@ package final class RemoteNetwork: StorageNetwork {
     package static let keeperTimeout = KeeperClient.timeout
 
     package let file: NetworkFile
+    /// Whose shards are put, got and deleted.
+    package let owner: NodeID
     private let loops: EventLoops
     private let pool: ConnectionPool
     private let keepers: KeeperClient
@@ -22,16 +24,19 @@ package final class RemoteNetwork: StorageNetwork {
 
     /// Connects to nobody yet.
     ///
-    /// Providers give shards back to the key `identity` alone. The file `directoryCache` keeps the
-    /// list of providers, so that reads go on without a keeper after a restart; `nil` for none.
+    /// Providers give shards back to the key `identity` alone, or, if `owner` is another, to who
+    /// presented that owner's grant. The file `directoryCache` keeps the list of providers, so that
+    /// reads go on without a keeper after a restart; `nil` for none.
     package init(
         file: NetworkFile,
         identity: SigningKey,
+        owner: NodeID? = nil,
         logger: Logger,
         directoryCache: String? = nil,
         eventLoopThreads: Int = 1
     ) throws(NetworkError) {
         self.file = file
+        self.owner = owner ?? identity.publicKey.nodeID
         loops = EventLoops(threads: eventLoopThreads)
         pool = try ConnectionPool(identity: identity, loops: loops)
         keepers = KeeperClient(keepers: file.keepers, pool: pool)
@@ -75,7 +80,7 @@ package final class RemoteNetwork: StorageNetwork {
         return request(
             .putShard,
             to: provider,
-            head: PutShard(shard: shard, root: root).encoded,
+            head: PutShard(owner: owner, shard: shard, root: root).encoded,
             payload: Payload(copying: bytes),
             timeout: Self.putTimeout
         ).map { _ in }
@@ -97,7 +102,12 @@ package final class RemoteNetwork: StorageNetwork {
             )
             return Pending(.failure(error))
         }
-        let query = GetShard(shard: shard, offset: UInt32(offset), count: UInt32(count))
+        let query = GetShard(
+            owner: owner,
+            shard: shard,
+            offset: UInt32(offset),
+            count: UInt32(count)
+        )
         return request(
             .getShard,
             to: provider,
@@ -119,7 +129,10 @@ package final class RemoteNetwork: StorageNetwork {
         var parts: [Pending<Void>] = []
         var rest = shards[...]
         while !rest.isEmpty {
-            let query = DeleteShards(shards: Array(rest.prefix(DeleteShards.shardsMax)))
+            let query = DeleteShards(
+                owner: owner,
+                shards: Array(rest.prefix(DeleteShards.shardsMax))
+            )
             rest = rest.dropFirst(DeleteShards.shardsMax)
             parts.append(
                 request(
@@ -131,6 +144,22 @@ package final class RemoteNetwork: StorageNetwork {
             )
         }
         return .all(parts)
+    }
+
+    package func ask<Q: ProviderQuery>(_ query: Q, of provider: NodeID) -> Pending<Q.Answer> {
+        request(Q.operation, to: provider, head: query.encoded, timeout: Q.timeout).map {
+            (body) throws(NetworkError) in
+            try KeeperClient.decode(Q.Answer.self, body)
+        }
+    }
+
+    package func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> { keepers.ask(query) }
+
+    package func ask<Q: KeeperQuery>(
+        _ query: Q,
+        ofKeeper keeper: NodeID
+    ) -> Pending<Q.Answer> {
+        keepers.ask(query, of: keeper)
     }
 
     // MARK: Keepers

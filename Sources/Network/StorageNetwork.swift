@@ -34,4 +34,24 @@ package protocol StorageNetwork: Sendable {
 
     /// Removes shards; those that are not there count as removed.
     func delete(_ shards: [ShardID], from provider: NodeID) -> Pending<Void>
+
+    /// Asks a provider.
+    func ask<Q: ProviderQuery>(_ query: Q, of provider: NodeID) -> Pending<Q.Answer>
+
+    /// Asks the first keeper that answers, or tells all (`KeeperQuery.isForEveryKeeper`): then it
+    /// is done when all have answered, with the answer of one that took it.
+    func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer>
+
+    /// Asks one keeper and no other: the one that a volume was delegated to.
+    func ask<Q: KeeperQuery>(_ query: Q, ofKeeper keeper: NodeID) -> Pending<Q.Answer>
+}
+
+extension StorageNetwork {
+    /// As a network with one keeper does.
+    package func ask<Q: KeeperQuery>(
+        _ query: Q,
+        ofKeeper keeper: NodeID
+    ) -> Pending<Q.Answer> {
+        ask(query)
+    }
 }

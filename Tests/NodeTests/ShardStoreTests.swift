@@ -38,7 +38,12 @@ import Transport
             defer { store.store.close() }
             let shard = try TestShard(1, count: 4 << 20)
             try store.put(shard)
-            let query = GetShard(shard: shard.id, offset: 1 << 20, count: 4096)
+            let query = GetShard(
+                owner: store.owner,
+                shard: shard.id,
+                offset: 1 << 20,
+                count: 4096
+            )
             #expect(try store.store.find(query, owner: store.owner).bufferBytes == 16 << 10)
         }
     }

@@ -122,6 +122,7 @@ struct TestStore {
     ) throws(NetworkError) -> [UInt8] {
         let range = range ?? shard.bytes.indices
         let query = GetShard(
+            owner: other ?? owner,
             shard: shard.id,
             offset: UInt32(range.lowerBound),
             count: UInt32(range.count)

@@ -16,17 +16,25 @@ package struct Heartbeat: Hashable, Message {
     package let domain: String
     package let capacityBytes: UInt64
     package let usedBytes: UInt64
+    /// Takes nothing new, and waits for what it has to be moved away.
+    package let isLeaving: Bool
+    /// Shards under an order that the provider knows to be rotten or gone.
+    package let damagedShards: UInt64
 
     package init(
         address: NodeAddress,
         domain: String,
         capacityBytes: UInt64,
-        usedBytes: UInt64
+        usedBytes: UInt64,
+        isLeaving: Bool = false,
+        damagedShards: UInt64 = 0
     ) {
         self.address = address
         self.domain = domain
         self.capacityBytes = capacityBytes
         self.usedBytes = usedBytes
+        self.isLeaving = isLeaving
+        self.damagedShards = damagedShards
     }
 
     package func write(to writer: inout ByteWriter) {
@@ -34,6 +42,8 @@ package struct Heartbeat: Hashable, Message {
         writer.string(domain)
         writer.integer(capacityBytes)
         writer.integer(usedBytes)
+        writer.boolean(isLeaving)
+        writer.integer(damagedShards)
     }
 
     package init(from reader: inout ByteReader) throws(DecodeError) {
@@ -41,5 +51,7 @@ package struct Heartbeat: Hashable, Message {
         domain = try reader.label("domain", limit: ProviderRecord.domainBytesMax)
         capacityBytes = try reader.integer()
         usedBytes = try reader.integer()
+        isLeaving = try reader.boolean("leaving")
+        damagedShards = try reader.integer()
     }
 }

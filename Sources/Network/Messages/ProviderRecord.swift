@@ -16,6 +16,10 @@ package struct ProviderRecord: Hashable, Message {
     package var isUp: Bool
     /// When the keeper heard of it last, by the keeper's clock.
     package let lastSeen: Timestamp
+    /// When the keeper heard of it for the first time.
+    package let firstSeen: Timestamp
+    /// Takes nothing new, and waits for what it has to be moved away.
+    package let isLeaving: Bool
 
     package init(
         id: NodeID,
@@ -24,7 +28,9 @@ package struct ProviderRecord: Hashable, Message {
         capacityBytes: UInt64,
         usedBytes: UInt64,
         isUp: Bool,
-        lastSeen: Timestamp
+        lastSeen: Timestamp,
+        firstSeen: Timestamp = .epoch,
+        isLeaving: Bool = false
     ) {
         self.id = id
         self.address = address
@@ -33,6 +39,8 @@ package struct ProviderRecord: Hashable, Message {
         self.usedBytes = usedBytes
         self.isUp = isUp
         self.lastSeen = lastSeen
+        self.firstSeen = firstSeen
+        self.isLeaving = isLeaving
     }
 
     /// What it may still take.
@@ -46,6 +54,8 @@ package struct ProviderRecord: Hashable, Message {
         writer.integer(usedBytes)
         writer.boolean(isUp)
         writer.timestamp(lastSeen)
+        writer.timestamp(firstSeen)
+        writer.boolean(isLeaving)
     }
 
     package init(from reader: inout ByteReader) throws(DecodeError) {
@@ -56,6 +66,8 @@ package struct ProviderRecord: Hashable, Message {
         usedBytes = try reader.integer()
         isUp = try reader.boolean("up")
         lastSeen = try reader.timestamp()
+        firstSeen = try reader.timestamp()
+        isLeaving = try reader.boolean("leaving")
     }
 }
 

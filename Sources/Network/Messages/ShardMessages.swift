@@ -4,23 +4,28 @@ package import Wire
 /// Stands before the bytes of a shard in a put request.
 package struct PutShard: Hashable, Message {
     /// Bytes before the shard's own.
-    package static let byteCount = ShardID.byteCount + Digest.byteCount
+    package static let byteCount = NodeID.byteCount + ShardID.byteCount + Digest.byteCount
 
+    /// On whose behalf: the peer itself, or who granted the peer to repair.
+    package let owner: NodeID
     package let shard: ShardID
     /// Merkle root of the shard.
     package let root: Digest
 
-    package init(shard: ShardID, root: Digest) {
+    package init(owner: NodeID, shard: ShardID, root: Digest) {
+        self.owner = owner
         self.shard = shard
         self.root = root
     }
 
     package func write(to writer: inout ByteWriter) {
+        writer.id(owner)
         writer.id(shard)
         writer.id(root)
     }
 
     package init(from reader: inout ByteReader) throws(DecodeError) {
+        owner = try reader.id()
         shard = try reader.id()
         root = try reader.id()
     }
@@ -46,25 +51,30 @@ package struct PutShard: Hashable, Message {
 
 /// Asks for a range of a shard.
 package struct GetShard: Hashable, Message {
+    /// Whose shard: the peer itself, or who granted the peer to repair.
+    package let owner: NodeID
     package let shard: ShardID
     /// First byte wanted, 0..<4 MiB.
     package let offset: UInt32
     /// Bytes wanted, 1...4 MiB.
     package let count: UInt32
 
-    package init(shard: ShardID, offset: UInt32, count: UInt32) {
+    package init(owner: NodeID, shard: ShardID, offset: UInt32, count: UInt32) {
+        self.owner = owner
         self.shard = shard
         self.offset = offset
         self.count = count
     }
 
     package func write(to writer: inout ByteWriter) {
+        writer.id(owner)
         writer.id(shard)
         writer.integer(offset)
         writer.integer(count)
     }
 
     package init(from reader: inout ByteReader) throws(DecodeError) {
+        owner = try reader.id()
         shard = try reader.id()
         offset = try reader.integer()
         count = try reader.integer()
@@ -80,46 +90,23 @@ package struct DeleteShards: Hashable, Message {
     /// The most ids in one request: 64 KiB of them.
     package static let shardsMax = 4096
 
+    /// Whose shards: the peer itself, or who granted the peer to repair.
+    package let owner: NodeID
     package let shards: [ShardID]
 
-    package init(shards: [ShardID]) {
+    package init(owner: NodeID, shards: [ShardID]) {
+        self.owner = owner
         self.shards = shards
     }
 
     package func write(to writer: inout ByteWriter) {
+        writer.id(owner)
         writer.integer(UInt32(shards.count))
         for shard in shards { writer.id(shard) }
     }
 
     package init(from reader: inout ByteReader) throws(DecodeError) {
-        let count = try reader.count("shards", limit: Self.shardsMax)
-        var shards: [ShardID] = []
-        for _ in 0..<count { shards.append(try reader.id()) }
-        self.shards = shards
-    }
-}
-
-/// What a provider's store holds.
-package struct StoreStatus: Hashable, Message {
-    package let capacityBytes: UInt64
-    package let usedBytes: UInt64
-    package let shardCount: UInt64
-
-    package init(capacityBytes: UInt64, usedBytes: UInt64, shardCount: UInt64) {
-        self.capacityBytes = capacityBytes
-        self.usedBytes = usedBytes
-        self.shardCount = shardCount
-    }
-
-    package func write(to writer: inout ByteWriter) {
-        writer.integer(capacityBytes)
-        writer.integer(usedBytes)
-        writer.integer(shardCount)
-    }
-
-    package init(from reader: inout ByteReader) throws(DecodeError) {
-        capacityBytes = try reader.integer()
-        usedBytes = try reader.integer()
-        shardCount = try reader.integer()
+        owner = try reader.id()
+        shards = try reader.ids("shards", limit: Self.shardsMax)
     }
 }

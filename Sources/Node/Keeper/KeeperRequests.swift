@@ -47,7 +47,12 @@ struct KeeperRequests: RequestHandler {
             return VolumeList(volumes: try state.volumes(of: request.peer)).encoded
         case .exportNetwork:
             return try export(try ExportNetwork(decoding: request.body))
-        case .putShard, .getShard, .deleteShards, .storeStatus:
+        case .fetchBeacons, .reportCustody, .listScores, .delegate, .undelegate, .holdVolume,
+            .putStripes, .replaceBucket, .fetchRepairs:
+            throw NetworkError.unknown(request.operation)
+        case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
+            .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
+            .setLeaving:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
     }

@@ -22,7 +22,12 @@ struct ProviderRequests: RequestHandler {
         case .putShard: onWorker(reply) { put(request, reply) }
         case .getShard: onWorker(reply) { get(request, reply) }
         case .deleteShards: delete(request, reply)
-        case .heartbeat, .listProviders, .registerVolume, .listVolumes, .exportNetwork:
+        case .openOrder, .orderHead, .amendOrder, .fetchOrder, .challenge, .presentGrant,
+            .deliverReceipt, .listReceipts, .setLeaving:
+            reply.fail(.unknown(request.operation))
+        case .heartbeat, .listProviders, .registerVolume, .listVolumes, .exportNetwork,
+            .fetchBeacons, .reportCustody, .listScores, .delegate, .undelegate, .holdVolume,
+            .putStripes, .replaceBucket, .fetchRepairs:
             reply.fail(NetworkError(.refused, "this is a provider; ask a keeper for that"))
         }
     }
