@@ -10,24 +10,34 @@ package enum SHA256 {
     package static func digest(_ bytes: [UInt8]) -> Digest {
         bytes.withUnsafeBytes { digest($0) }
     }
-}
 
-/// The Merkle tree of a shard: SHA-256 over leaves of 1 KiB.
-///
-/// A leaf is SHA-256(0x00 | bytes), a node SHA-256(0x01 | left | right); an odd last node moves up
-/// unchanged. So the tree has RFC 6962's shape, and no leaf passes for a node.
-package enum MerkleTree {
-    /// The root over all of `shard`; its last leaf may be short, and no bytes are one empty leaf.
-    package static func root(of shard: UnsafeRawBufferPointer) -> Digest {
-        Digest(hashing: shard) { bytes, count, digest in
-            csealing_merkle_root(bytes?.assumingMemoryBound(to: UInt8.self), count, digest)
-        }
+    /// Writes the digest of `bytes` to the first 32 bytes of `output`, without allocating.
+    package static func digest(
+        _ bytes: UnsafeRawBufferPointer,
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(output.count >= Digest.byteCount, "a digest has 32 bytes")
+        let target = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        let success = csealing_sha256(bytes.baseAddress, bytes.count, target)
+        precondition(success == 1, "libcrypto cannot compute SHA-256")
+    }
+
+    /// Writes SHA-256(tag | bytes) to the first 32 bytes of `output`, without allocating.
+    package static func digest(
+        _ bytes: UnsafeRawBufferPointer,
+        tag: UInt8,
+        into output: UnsafeMutableRawBufferPointer
+    ) {
+        precondition(output.count >= Digest.byteCount, "a digest has 32 bytes")
+        let target = output.baseAddress?.assumingMemoryBound(to: UInt8.self)
+        let success = csealing_sha256_tagged(tag, bytes.baseAddress, bytes.count, target)
+        precondition(success == 1, "libcrypto cannot compute SHA-256")
     }
 }
 
 extension Digest {
     /// Fails only where libcrypto lacks SHA-256 or 200 bytes of memory: no caller could go on.
-    fileprivate init(
+    init(
         hashing bytes: UnsafeRawBufferPointer,
         with function: (UnsafeRawPointer?, Int, UnsafeMutablePointer<UInt8>?) -> Int32
     ) {

@@ -12,6 +12,7 @@
 #define CSEALING_TAG_BYTES 16
 #define CSEALING_DIGEST_BYTES 32
 #define CSEALING_SIGNATURE_BYTES 64
+#define CSEALING_CHUNK_LEAVES 16
 
 // AES-256-GCM. A context belongs to one thread at a time; it keeps the last key
 // of each direction, so that the segments of a block share one key schedule.
@@ -37,10 +38,33 @@ int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size
 
 int csealing_sha256(const void *bytes, size_t count, uint8_t *digest);
 
+// SHA-256(tag | bytes).
+int csealing_sha256_tagged(uint8_t tag, const void *bytes, size_t count, uint8_t *digest);
+
 // Root of the Merkle tree over 1 KiB leaves: leaf = SHA-256(0x00 | bytes), node =
 // SHA-256(0x01 | left | right), an odd last node moves up unchanged. No bytes are
 // one empty leaf.
 int csealing_merkle_root(const uint8_t *bytes, size_t count, uint8_t *root);
+
+// csealing_merkle_root, and the roots of all chunks of 16 leaves, the last of which
+// may be short, one after another in `chunks`; NULL if they are not wanted.
+int csealing_merkle_chunks(const uint8_t *bytes, size_t count, uint8_t *chunks, uint8_t *root);
+
+// Folds `count` digests of one level, at least one, into the first: their root.
+int csealing_merkle_fold(uint8_t *level, size_t count);
+
+// Appends to the `count` digests of one level those of all levels above, the root
+// last. `levels` has room for twice `count` digests and 64 more.
+int csealing_merkle_levels(uint8_t *levels, size_t count);
+
+// The digests of all leaves of `bytes`.
+int csealing_merkle_leaves(const uint8_t *bytes, size_t count, uint8_t *digests);
+
+// The root of a tree of `leaf_count` leaves, of which the one at `index` is `leaf`
+// and `path` the siblings up from it, lowest first. 0 also if the tree has not so
+// many there.
+int csealing_merkle_climb(const uint8_t *leaf, size_t count, size_t index, size_t leaf_count,
+                          const uint8_t *path, size_t path_count, uint8_t *root);
 
 // csealing_ctr_apply from offset 0, and the root of what it gives: both while the
 // bytes are in the processor's cache.
