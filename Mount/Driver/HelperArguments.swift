@@ -105,6 +105,15 @@ struct OptionValue {
         return seconds
     }
 
+    /// "on" or "off".
+    func isOn() throws(ControlFailure) -> Bool {
+        switch text {
+        case "on": true
+        case "off": false
+        default: throw ControlFailure(.usage, "\(name)=\(text) is neither on nor off")
+        }
+    }
+
     /// A whole number from 1 to `max`.
     func count(upTo max: UInt64) throws(ControlFailure) -> UInt64 {
         guard let count = UInt64(text), (1...max).contains(count) else {

@@ -63,6 +63,26 @@ struct MountControl: ControlHandler {
         }
         return process.engine.status().totals.dirtyBytes
     }
+
+    func auditNow(
+        leaves: Int?,
+        report: (AuditResult) -> Void
+    ) throws(ControlFailure) -> [AuditResult] {
+        throw Self.withoutAudits
+    }
+
+    func auditLog(limit: Int, provider: String?) throws(ControlFailure) -> [AuditRecord] {
+        throw Self.withoutAudits
+    }
+
+    func auditExport(
+        provider: String?,
+        each: (AuditFile) -> Void
+    ) throws(ControlFailure) {
+        throw Self.withoutAudits
+    }
+
+    private static let withoutAudits = ControlFailure(.failed, "this mount makes no audits")
 }
 
 extension VolumeStatus {

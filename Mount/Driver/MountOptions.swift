@@ -19,6 +19,11 @@ package struct MountOptions: Hashable, Sendable {
     /// A week, which is for ever; the control socket takes no more.
     package static let drainSecondsMax = 7 * 86_400.0
 
+    /// The longest wait before a repair: a month, in which a stripe may be lost.
+    package static let repairWaitMax = 30 * 86_400.0
+    /// The longest epoch: a day.
+    package static let epochSecondsMax: UInt32 = 86_400
+
     package var source: Source
     /// Where to mount, as given.
     package var directory: String
@@ -39,6 +44,16 @@ package struct MountOptions: Hashable, Sendable {
     package var skipsUserTable = false
     /// Whether to go on without changes that were lost with the cache.
     package var discardsLostChanges = false
+    /// Leaves that every provider must prove in each epoch.
+    package var auditLeaves: Int?
+    /// How long a shard alone in its stripe may be out of reach before it is rebuilt.
+    package var repairWaitSeconds: Double?
+    /// The most bytes a second that repairs move.
+    package var repairBytesPerSecond: UInt64?
+    /// Whether the keepers audit and repair while nothing is mounted.
+    package var delegates = true
+    /// Length of an epoch of the embedded network, if this mount makes it.
+    package var epochSeconds: UInt32?
     /// Generic options that the kernel's mount takes as they are.
     package var kernelOptions: [String] = []
 
@@ -53,8 +68,9 @@ extension MountOptions {
         usage: mount.mefs [VOLUME] DIR [-f] [-v] [-r] [-o OPTION,...]
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, cache-size=SIZE, dirty-max=SIZE, dirty-age=SECONDS, phrase-file=FILE,
-        sync=local, drain=SECONDS, threads=N, discard-lost, allow_other, noallow_other, nonempty,
-        debug, and those of every filesystem; see mount.mefs(8).
+        sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
+        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, allow_other, noallow_other, nonempty, debug,
+        and those of every filesystem; see mount.mefs(8).
         """
 
     /// Parses what follows the program's name.
@@ -116,6 +132,18 @@ extension MountOptions {
             drainSeconds = try OptionValue(name, value).seconds(max: Self.drainSecondsMax)
         case "threads":
             threadCount = Int(try OptionValue(name, value).count(upTo: 64))
+        case "audit-leaves":
+            auditLeaves = Int(
+                try OptionValue(name, value).count(upTo: UInt64(ControlRequest.leavesMax))
+            )
+        case "repair-wait":
+            repairWaitSeconds = try OptionValue(name, value).seconds(max: Self.repairWaitMax)
+        case "repair-rate": repairBytesPerSecond = try OptionValue(name, value).bytes()
+        case "delegate": delegates = try OptionValue(name, value).isOn()
+        case "epoch":
+            epochSeconds = UInt32(
+                try OptionValue(name, value).count(upTo: UInt64(Self.epochSecondsMax))
+            )
         case "phrase-file":
             guard !value.isEmpty else {
                 throw ControlFailure(.usage, "phrase-file= needs the name of a file")

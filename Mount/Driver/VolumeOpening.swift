@@ -60,7 +60,12 @@ struct VolumeOpening {
             lock = try directory.lock(mountPoint: mountPoint)
             let keys = try directory.unlock(phrase: try Self.phrase(options.phraseFile))
             localNetwork =
-                directory.isLocal ? LocalNetwork(home: directory.home, logger: logger) : nil
+                directory.isLocal
+                ? LocalNetwork(
+                    home: directory.home,
+                    logger: logger,
+                    epochSeconds: options.epochSeconds
+                ) : nil
             let file =
                 if let localNetwork { try localNetwork.start() } else { try directory.network() }
             do {

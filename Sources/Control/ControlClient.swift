@@ -66,6 +66,39 @@ package final class ControlClient {
         try bytes(.stop(drainSeconds: drainSeconds), progress)
     }
 
+    /// Challenges every provider of the volume; `report` is called as they answer.
+    package func auditNow(
+        leaves: Int? = nil,
+        report: (AuditResult) -> Void = { _ in }
+    ) throws(ControlFailure) -> [AuditResult] {
+        let reply = try ask(.auditNow(leaves: leaves), timeout: Self.workTimeout) { step in
+            if case .audit(let result) = step { report(result) }
+        }
+        guard case .audited(let results) = reply else { throw Self.unexpected }
+        return results
+    }
+
+    /// The newest receipts, at most `limit`, the newest last; `provider` is the beginning of an id.
+    package func auditLog(
+        limit: Int,
+        provider: String? = nil
+    ) throws(ControlFailure) -> [AuditRecord] {
+        let request = ControlRequest.auditLog(limit: limit, provider: provider)
+        let reply = try ask(request, timeout: Self.workTimeout) { _ in }
+        guard case .receipts(let receipts) = reply else { throw Self.unexpected }
+        return receipts
+    }
+
+    /// Receipts as files that anybody can check, one for each order.
+    package func auditExport(provider: String? = nil) throws(ControlFailure) -> [AuditFile] {
+        var files: [AuditFile] = []
+        let reply = try ask(.auditExport(provider: provider), timeout: Self.workTimeout) { step in
+            if case .file(let file) = step { files.append(file) }
+        }
+        guard case .done = reply else { throw Self.unexpected }
+        return files
+    }
+
     /// Waits until the mount process has closed its end, as it does at its end.
     ///
     /// - Returns: whether it did within `timeout`.
@@ -82,15 +115,18 @@ package final class ControlClient {
         _ request: ControlRequest,
         _ progress: (SyncProgress) -> Void
     ) throws(ControlFailure) -> UInt64 {
-        let reply = try ask(request, timeout: Self.workTimeout, progress)
+        let reply = try ask(request, timeout: Self.workTimeout) { step in
+            if case .progress(let step) = step { progress(step) }
+        }
         guard case .done(let bytes) = reply else { throw Self.unexpected }
         return bytes
     }
 
+    /// Sends the request and waits for its last reply; `step` gets those before it.
     private func ask(
         _ request: ControlRequest,
         timeout: Duration,
-        _ progress: (SyncProgress) -> Void
+        _ step: (ControlReply) -> Void
     ) throws(ControlFailure) -> ControlReply {
         UnixSocket.limitWaiting(descriptor, to: timeout)
         do throws(DiskError) {
@@ -106,10 +142,11 @@ package final class ControlClient {
                 throw failure(error, timeout)
             }
             guard let line else { throw ended }
-            switch try ControlReply(parsing: line) {
-            case .progress(let step): progress(step)
+            let reply = try ControlReply(parsing: line)
+            switch reply {
+            case .progress, .audit, .file: step(reply)
             case .failed(let failure): throw failure
-            case let reply: return reply
+            case .status, .done, .audited, .receipts: return reply
             }
         }
     }

@@ -11,6 +11,13 @@ package enum ControlRequest: Hashable, Sendable {
     case dropCache
     /// Place what is dirty, for at most `drainSeconds`, then unmount and end.
     case stop(drainSeconds: Double)
+    /// Challenge every provider of the volume now; `nil` leaves as many leaves as a doubtful one
+    /// is asked for.
+    case auditNow(leaves: Int?)
+    /// The newest receipts, of one provider if it is named by the beginning of its id.
+    case auditLog(limit: Int, provider: String?)
+    /// Receipts as files that anybody can check.
+    case auditExport(provider: String?)
 }
 
 /// What a mount process answers.
@@ -19,8 +26,17 @@ package enum ControlRequest: Hashable, Sendable {
 package enum ControlReply: Hashable, Sendable {
     case status(VolumeStatus)
     case progress(SyncProgress)
-    /// Done; `bytes` were evicted by `dropCache`, or remain dirty after `stop`.
+    /// Done; `bytes` were evicted by `dropCache`, or remain dirty after `stop`, or are in the files
+    /// that came before.
     case done(bytes: UInt64)
+    /// One provider has answered; comes any number of times before `audited`.
+    case audit(AuditResult)
+    /// What all providers have answered.
+    case audited([AuditResult])
+    /// Receipts, the newest last.
+    case receipts([AuditRecord])
+    /// One file of receipts; comes any number of times before `done`.
+    case file(AuditFile)
     case failed(ControlFailure)
 }
 
@@ -32,10 +48,19 @@ extension ControlRequest {
     static let lineBytesMax = 64 << 10
     /// The longest drain that can be asked for: a week, which is for ever.
     static let drainSecondsMax = 7 * 86_400.0
+    /// The most leaves that one challenge may ask for.
+    package static let leavesMax = 4096
+    /// The most receipts in one reply: with the longest reasons some 7 MiB.
+    package static let receiptsMax = 8192
+    /// An id of 32 bytes in hexadecimal.
+    private static let providerLengthMax = 64
 
     private struct Text: Codable {
         var request: String
         var drainSeconds: Double?
+        var leaves: Int?
+        var limit: Int?
+        var provider: String?
     }
 
     /// One line without its end.
@@ -46,6 +71,10 @@ extension ControlRequest {
             case .sync: Text(request: "sync")
             case .dropCache: Text(request: "drop-cache")
             case .stop(let seconds): Text(request: "stop", drainSeconds: seconds)
+            case .auditNow(let leaves): Text(request: "audit-now", leaves: leaves)
+            case .auditLog(let limit, let provider):
+                Text(request: "audit-log", limit: limit, provider: provider)
+            case .auditExport(let provider): Text(request: "audit-export", provider: provider)
             }
         return JSONLine.encode(text)
     }
@@ -68,6 +97,22 @@ extension ControlRequest {
                 )
             }
             self = .stop(drainSeconds: seconds)
+        case "audit-now":
+            guard text.leaves.map((1...Self.leavesMax).contains) ?? true else {
+                throw ControlFailure(.usage, "an audit takes 1 to \(Self.leavesMax) leaves")
+            }
+            self = .auditNow(leaves: text.leaves)
+        case "audit-log":
+            let limit = text.limit ?? Self.receiptsMax
+            guard limit > 0 else {
+                throw ControlFailure(.usage, "at least one receipt must be asked for")
+            }
+            self = .auditLog(
+                limit: min(limit, Self.receiptsMax),
+                provider: try Self.checked(text.provider)
+            )
+        case "audit-export":
+            self = .auditExport(provider: try Self.checked(text.provider))
         default:
             throw ControlFailure(
                 .usage,
@@ -75,17 +120,37 @@ extension ControlRequest {
             )
         }
     }
+
+    /// The beginning of a provider's id.
+    private static func checked(_ provider: String?) throws(ControlFailure) -> String? {
+        guard let provider else { return nil }
+        let digits = provider.lowercased()
+        guard (1...providerLengthMax).contains(digits.utf8.count),
+            digits.utf8.allSatisfy({ (48...57).contains($0) || (97...102).contains($0) })
+        else {
+            throw ControlFailure(
+                .usage,
+                "a provider is named by the first hexadecimal digits of its id"
+            )
+        }
+        return digits
+    }
 }
 
 extension ControlReply {
-    /// The longest reply, in bytes: a status with 8,192 providers fits.
-    static let lineBytesMax = 8 << 20
+    /// The longest reply, in bytes: a status with 8,192 providers fits, and so does the file of an
+    /// order with the receipts of two years of hours.
+    package static let lineBytesMax = 32 << 20
 
     private struct Text: Codable {
         var status: VolumeStatus?
         var progress: SyncProgress?
         var doneBytes: UInt64?
         var failed: ControlFailure?
+        var audit: AuditResult?
+        var audits: [AuditResult]?
+        var receipts: [AuditRecord]?
+        var file: AuditFile?
     }
 
     /// One line without its end.
@@ -96,6 +161,10 @@ extension ControlReply {
         case .progress(let progress): text.progress = progress
         case .done(let bytes): text.doneBytes = bytes
         case .failed(let failure): text.failed = failure
+        case .audit(let result): text.audit = result
+        case .audited(let results): text.audits = results
+        case .receipts(let receipts): text.receipts = receipts
+        case .file(let file): text.file = file
         }
         return JSONLine.encode(text)
     }
@@ -113,6 +182,14 @@ extension ControlReply {
             self = .done(bytes: bytes)
         } else if let failure = text.failed {
             self = .failed(failure)
+        } else if let result = text.audit {
+            self = .audit(result)
+        } else if let results = text.audits {
+            self = .audited(results)
+        } else if let receipts = text.receipts {
+            self = .receipts(receipts)
+        } else if let file = text.file {
+            self = .file(file)
         } else {
             throw ControlFailure(.failed, "the mount process gave an empty reply")
         }

@@ -23,6 +23,25 @@ package protocol ControlHandler: Sendable {
         drainSeconds: Double,
         progress: (SyncProgress) -> Void
     ) throws(ControlFailure) -> UInt64
+
+    /// Challenges every provider of the volume and gives what each has answered.
+    ///
+    /// `report` may be called as they answer, from one thread at a time.
+    func auditNow(
+        leaves: Int?,
+        report: (AuditResult) -> Void
+    ) throws(ControlFailure) -> [AuditResult]
+
+    /// The newest receipts, at most `limit`, the newest last.
+    ///
+    /// `provider` is the beginning of an id in lower-case hexadecimal digits; `nil` for all.
+    func auditLog(limit: Int, provider: String?) throws(ControlFailure) -> [AuditRecord]
+
+    /// Gives the files of receipts one after the other.
+    func auditExport(
+        provider: String?,
+        each: (AuditFile) -> Void
+    ) throws(ControlFailure)
 }
 
 /// Answers `ControlClient`s on a unix socket: a thread for each connection, requests in order.
@@ -129,6 +148,32 @@ package final class ControlServer: Sendable {
         }
     }
 
+    /// Sends the files, each in a reply of its own; gives their bytes.
+    private func export(
+        _ provider: String?,
+        on socket: LineSocket
+    ) throws(ControlFailure) -> UInt64 {
+        var bytes: UInt64 = 0
+        var tooLong: AuditFile?
+        try handler.auditExport(provider: provider) { file in
+            let line = ControlReply.file(file).encoded()
+            guard line.count <= ControlReply.lineBytesMax else {
+                tooLong = file
+                return
+            }
+            bytes += UInt64(file.json.utf8.count)
+            _ = try? socket.writeLine(line)
+        }
+        if let tooLong {
+            throw ControlFailure(
+                .failed,
+                "the receipts of order \(tooLong.order) are more than"
+                    + " \(ControlReply.lineBytesMax >> 20) MiB"
+            )
+        }
+        return bytes
+    }
+
     private func reply(to line: [UInt8], on socket: LineSocket) -> ControlReply {
         // Whoever asked may be gone; the work goes on all the same.
         let progress = { (progress: SyncProgress) in
@@ -145,6 +190,15 @@ package final class ControlServer: Sendable {
                 return .done(bytes: try handler.dropCache())
             case .stop(let seconds):
                 return .done(bytes: try handler.stop(drainSeconds: seconds, progress: progress))
+            case .auditNow(let leaves):
+                let results = try handler.auditNow(leaves: leaves) { result in
+                    _ = try? socket.writeLine(ControlReply.audit(result).encoded())
+                }
+                return .audited(results)
+            case .auditLog(let limit, let provider):
+                return .receipts(try handler.auditLog(limit: limit, provider: provider))
+            case .auditExport(let provider):
+                return .done(bytes: try export(provider, on: socket))
             }
         } catch {
             return .failed(error)

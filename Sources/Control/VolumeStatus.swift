@@ -23,6 +23,21 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
         package var up: Bool
         package var usedBytes: UInt64
         package var capacityBytes: UInt64
+        /// Whether it asked for everything to be moved away.
+        package var isLeaving = false
+        /// How far it is to be relied on, 0...1; `nil` if nothing is known.
+        package var score: Double?
+        /// What the score comes from, in plain words.
+        package var scoreReasons: [String] = []
+        /// Of the last audit of it: `ok`, `slow`, `unreachable`, `missing`, `corrupt`, `forged`.
+        package var lastVerdict: String?
+        package var lastVerdictReason: String?
+        /// When it last proved to hold what it should: RFC 3339.
+        package var lastProof: String?
+        package var lastProofAgeSeconds: Double?
+        /// Shards of this volume that it should hold, and those under its last good proof.
+        package var shards: UInt64 = 0
+        package var provedShards: UInt64 = 0
 
         package init(
             id: String,
@@ -40,6 +55,27 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
             self.capacityBytes = capacityBytes
         }
     }
+
+    /// A stripe in danger.
+    package struct Stripe: Codable, Hashable, Sendable {
+        /// The first eight hexadecimal digits of its id.
+        package var stripe: String
+        /// Shards that are where they should be, of `n`.
+        package var healthy: Int
+        package var n: Int
+        /// The chance that it is lost within 30 days if nothing is repaired.
+        package var lossProbability: Double
+
+        package init(stripe: String, healthy: Int, n: Int, lossProbability: Double) {
+            self.stripe = stripe
+            self.healthy = healthy
+            self.n = n
+            self.lossProbability = lossProbability
+        }
+    }
+
+    /// Entries of `worstStripes` at most.
+    package static let worstStripesMax = 8
 
     package var volume: String
     package var mountpoint: String
@@ -74,10 +110,31 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var uploadedBytesTotal: UInt64 = 0
     package var downloadedBytesTotal: UInt64 = 0
 
+    /// The network's epoch, and how long one is; `nil` as long as no keeper has told.
+    package var epoch: UInt64?
+    package var epochSeconds: UInt32?
+    /// When the provider that proved least lately did so: RFC 3339; `nil` if one never did.
+    package var lastProof: String?
+    package var lastProofAgeSeconds: Double?
+    /// The stripes likeliest to be lost, the worst first; at most `worstStripesMax`.
+    package var worstStripes: [Stripe] = []
+    /// Shards that wait to be rebuilt or moved; those that were since the mount, and their bytes.
+    package var repairsPending: UInt64 = 0
+    package var repairsDone: UInt64 = 0
+    package var repairedBytes: UInt64 = 0
+    /// Copies of rebuilt shards whose old holder came back, kept for a while.
+    package var spares: UInt64 = 0
+    /// Short ids of the keepers that audit and repair while nothing is mounted.
+    package var delegatedTo: [String] = []
+    /// Why audits do not go on, if they do not.
+    package var auditError: String?
+
     /// Why data is not getting through, if it is not.
     package var lastError: String?
     /// Recent failures of single shards, newest last.
     package var shardErrors: [String] = []
+    /// CPU time of the thread that audits and repairs; `nil` if it is not known.
+    package var auditCPUSeconds: Double?
     /// User and system CPU time of the mount process.
     package var cpuSeconds: Double = 0
 

@@ -53,15 +53,25 @@ package final class LocalNetwork: Sendable {
 
     private let directory: String
     private let program: String?
+    private let epochSeconds: UInt32?
     private let logger: Logger
     private let state = Condition(State())
     private let successor = Mutex<Thread?>(nil)
 
     /// Describes the network of `home`; `program` is the path of `mefs`, by default the one beside
     /// the running program.
-    package init(home: Home, logger: Logger, program: String? = nil) {
+    ///
+    /// `epochSeconds` is the length of an epoch if the network is yet to be made; `nil` for the
+    /// keeper's default.
+    package init(
+        home: Home,
+        logger: Logger,
+        program: String? = nil,
+        epochSeconds: UInt32? = nil
+    ) {
         directory = home.localNetworkPath
         self.program = program
+        self.epochSeconds = epochSeconds
         self.logger = logger
     }
 
@@ -157,12 +167,17 @@ package final class LocalNetwork: Sendable {
     private func startDaemons() throws(HomeError) {
         let program = try programPath()
         waitForOrphans()
-        let settings = try LocalNetworkSettings.load(from: directory)
+        let settings = try LocalNetworkSettings.load(from: directory, epochSeconds: epochSeconds)
+        if let epochSeconds, settings.epochSeconds != epochSeconds {
+            logger.warning("the local network is made; its epochs stay as long as they are")
+        }
         let listen = "127.0.0.1:\(settings.keeperPort)"
+        let epoch = settings.epochSeconds.map { ["--epoch", "\($0)"] } ?? []
         let keeper = try startChild(
             "keeper",
             program,
             ["keeper", "run", "--state", directory + "/keeper", "--listen", listen, "--supervised"]
+                + epoch
         )
         state.withLock { $0.keeper = keeper }
         // Providers that find no keeper try again only after a while, so it comes first.

@@ -11,6 +11,8 @@ struct LocalNetworkSettings: Codable, Hashable, Sendable {
     /// Of the disk's free space at the network's making, for each provider: with six they may
     /// come to fill three quarters of it.
     private static let freeSpaceShare: UInt64 = 8
+    /// The longest epoch that is taken: a day.
+    private static let epochSecondsMax: UInt32 = 86_400
     /// What each provider stores at least.
     private static let capacityBytesMin: UInt64 = 1 << 30
 
@@ -20,16 +22,23 @@ struct LocalNetworkSettings: Codable, Hashable, Sendable {
     /// On loopback, kept from run to run, so that network files stay valid.
     var keeperPort: Int
     var providerPorts: [Int]
+    /// Length of an epoch, which the keeper keeps to for ever; absent for the default.
+    var epochSeconds: UInt32?
 
     /// Reads the settings of the network at `directory`, making them at its first use, and
     /// replaces ports that another program has taken meanwhile.
-    static func load(from directory: String) throws(HomeError) -> LocalNetworkSettings {
+    ///
+    /// `epochSeconds` counts at the making only.
+    static func load(
+        from directory: String,
+        epochSeconds: UInt32? = nil
+    ) throws(HomeError) -> LocalNetworkSettings {
         let path = directory + "/local.json"
         var settings =
             if WholeFile.exists(path) {
                 try read(path)
             } else {
-                try make(in: directory)
+                try make(in: directory, epochSeconds: epochSeconds)
             }
         let old = settings
         try settings.replaceTakenPorts()
@@ -40,13 +49,17 @@ struct LocalNetworkSettings: Codable, Hashable, Sendable {
         return settings
     }
 
-    private static func make(in directory: String) throws(HomeError) -> LocalNetworkSettings {
+    private static func make(
+        in directory: String,
+        epochSeconds: UInt32?
+    ) throws(HomeError) -> LocalNetworkSettings {
         let free = try withDisk { () throws(DiskError) in try Host.freeBytes(directory) }
         return LocalNetworkSettings(
             format: format,
             capacityBytes: max(free / freeSpaceShare, capacityBytesMin),
             keeperPort: 0,
-            providerPorts: Array(repeating: 0, count: LocalNetwork.providerCount)
+            providerPorts: Array(repeating: 0, count: LocalNetwork.providerCount),
+            epochSeconds: epochSeconds
         )
     }
 
@@ -57,7 +70,8 @@ struct LocalNetworkSettings: Codable, Hashable, Sendable {
         guard
             let settings = try? JSONDecoder().decode(LocalNetworkSettings.self, from: Data(bytes)),
             settings.format == format, settings.ports.allSatisfy((0...65535).contains),
-            settings.providerPorts.count == LocalNetwork.providerCount
+            settings.providerPorts.count == LocalNetwork.providerCount,
+            settings.epochSeconds.map({ (1...epochSecondsMax).contains($0) }) ?? true
         else {
             throw HomeError(
                 .corrupt,

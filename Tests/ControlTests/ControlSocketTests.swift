@@ -43,6 +43,54 @@ private final class FakeMount: ControlHandler {
         stopSeconds.withLock { $0 = drainSeconds }
         return 5
     }
+
+    func auditNow(
+        leaves: Int?,
+        report: (AuditResult) -> Void
+    ) throws(ControlFailure) -> [AuditResult] {
+        let results = ["ab", "cd"].map { id in
+            AuditResult(
+                provider: id,
+                verdict: "ok",
+                reason: "",
+                leaves: UInt64(leaves ?? 460),
+                bytes: 9,
+                milliseconds: 1.5
+            )
+        }
+        for result in results { report(result) }
+        return results
+    }
+
+    func auditLog(limit: Int, provider: String?) throws(ControlFailure) -> [AuditRecord] {
+        (0..<min(UInt64(limit), 3)).map { sample(number: $0, provider: provider ?? "ab") }
+    }
+
+    func auditExport(
+        provider: String?,
+        each: (AuditFile) -> Void
+    ) throws(ControlFailure) {
+        each(AuditFile(order: "1", provider: "ab", json: "{\n}"))
+        each(AuditFile(order: "2", provider: "cd", json: "[]"))
+        if provider == "cd" {
+            let long = String(repeating: "x", count: ControlReply.lineBytesMax)
+            each(AuditFile(order: "3", provider: "cd", json: long))
+        }
+    }
+}
+
+private func sample(number: UInt64, provider: String = "ab") -> AuditRecord {
+    AuditRecord(
+        order: "01",
+        provider: provider,
+        number: number,
+        epoch: .max,
+        at: "2026-11-22T18:05:09Z",
+        verdict: "missing",
+        reason: "leaf 3 of shard 01 is missing",
+        leaves: 32,
+        provedByteSeconds: 1e20
+    )
 }
 
 private func withServer(
@@ -74,6 +122,30 @@ struct ControlSocketTests {
             #expect(steps == [20, 10, 0])
             #expect(try client.stop(drainSeconds: 2.5) == 5)
             #expect(mount.stopSeconds.withLock { $0 } == 2.5)
+        }
+    }
+
+    @Test func auditsAreToldAsTheyComeAndAtTheEnd() throws {
+        try withServer { path, _, _ in
+            let client = try ControlClient(path: path)
+            var told: [String] = []
+            let results = try client.auditNow(leaves: 32) { told.append($0.provider) }
+            #expect(told == ["ab", "cd"])
+            #expect(results.map(\.provider) == told && results.allSatisfy { $0.leaves == 32 })
+            #expect(try client.auditNow().first?.leaves == 460)
+            #expect(try client.auditLog(limit: 2).map(\.number) == [0, 1])
+            #expect(try client.auditLog(limit: 9, provider: "CD").first?.provider == "cd")
+        }
+    }
+
+    @Test func filesOfReceiptsComeOneByOneAndTooLongOnesFail() throws {
+        try withServer { path, _, _ in
+            let client = try ControlClient(path: path)
+            #expect(try client.auditExport().map(\.json) == ["{\n}", "[]"])
+            #expect(throws: ControlFailure.self) { try client.auditExport(provider: "cd") }
+            #expect(throws: ControlFailure.self) { try client.auditExport(provider: "no id") }
+            // The connection is still good.
+            #expect(try client.auditExport(provider: "ab").count == 2)
         }
     }
 
@@ -134,6 +206,10 @@ struct ControlSocketTests {
     @Test(arguments: [
         "", "{}", "[1]", "{\"request\":\"fly\"}", "{\"request\":\"stop\",\"drainSeconds\":-1}",
         "{\"request\":\"stop\",\"drainSeconds\":1e300}", "{\"request\":",
+        "{\"request\":\"audit-now\",\"leaves\":0}", "{\"request\":\"audit-now\",\"leaves\":4097}",
+        "{\"request\":\"audit-log\",\"limit\":0}",
+        "{\"request\":\"audit-log\",\"provider\":\"\"}",
+        "{\"request\":\"audit-export\",\"provider\":\"%\"}",
     ])
     func malformedRequestsThrow(line: String) {
         #expect(throws: ControlFailure.self) { try ControlRequest(parsing: Array(line.utf8)) }
@@ -141,6 +217,9 @@ struct ControlSocketTests {
 
     @Test(arguments: [
         ControlRequest.status, .sync, .dropCache, .stop(drainSeconds: 0), .stop(drainSeconds: 90),
+        .auditNow(leaves: nil), .auditNow(leaves: 4096), .auditLog(limit: 1, provider: nil),
+        .auditLog(limit: ControlRequest.receiptsMax, provider: "ab01"),
+        .auditExport(provider: nil), .auditExport(provider: "0"),
     ])
     func requestsSurviveTheWire(request: ControlRequest) throws {
         let line = request.encoded()
@@ -156,7 +235,8 @@ struct ControlSocketTests {
         let replies: [ControlReply] = [
             .done(bytes: .max), .progress(SyncProgress(remainingBytes: 1, totalBytes: 2)),
             .failed(ControlFailure(.corrupt, "a\nb")),
-            .status(VolumeStatus(volume: "v", mountpoint: "/m", pid: 1)),
+            .status(VolumeStatus(volume: "v", mountpoint: "/m", pid: 1)), .audited([]),
+            .receipts([sample(number: 1)]), .file(AuditFile(order: "1", provider: "2", json: "{}")),
         ]
         for reply in replies {
             let line = reply.encoded()
@@ -178,6 +258,19 @@ struct ControlSocketTests {
         #expect(
             text(ControlRequest.stop(drainSeconds: 60).encoded())
                 == #"{"drainSeconds":60,"request":"stop"}"#
+        )
+        #expect(
+            text(ControlRequest.auditLog(limit: 5, provider: "ab").encoded())
+                == #"{"limit":5,"provider":"ab","request":"audit-log"}"#
+        )
+        #expect(
+            text(ControlRequest.auditNow(leaves: 8).encoded())
+                == #"{"leaves":8,"request":"audit-now"}"#
+        )
+        let file = AuditFile(order: "1", provider: "2", json: "{}")
+        #expect(
+            text(ControlReply.file(file).encoded())
+                == #"{"file":{"json":"{}","order":"1","provider":"2"}}"#
         )
         #expect(text(ControlReply.done(bytes: 3).encoded()) == #"{"doneBytes":3}"#)
         #expect(
@@ -209,14 +302,26 @@ struct ControlSocketTests {
         #expect(missing == ControlFailure(.notFound, "/no/such/file does not exist"))
     }
 
-    @Test(arguments: ["local", "placing 0/1", "placing 3/8", "placed"])
+    @Test(arguments: [
+        "local", "placing 0/1", "placing 3/8", "placed", "proved 2026-11-22T18:05:09Z",
+    ])
     func placementStateIsReadBack(text: String) {
         #expect(PlacementState(text)?.description == text)
     }
 
-    @Test(arguments: ["", "placing", "placing 3", "placing 9/8", "placing -1/2", "placing 1/2/3"])
+    @Test(arguments: [
+        "", "placing", "placing 3", "placing 9/8", "placing -1/2", "placing 1/2/3",
+        "proved", "proved now", "proved 2026-11-22",
+    ])
     func otherTextIsNoPlacementState(text: String) {
         #expect(PlacementState(text) == nil)
+    }
+
+    @Test func whatIsProvedIsPlaced() {
+        let proved = PlacementState("proved 2026-11-22T18:05:09Z")
+        #expect(proved?.isPlaced == true && proved?.isProved == true)
+        #expect(PlacementState.placed.isPlaced && !PlacementState.placed.isProved)
+        #expect(!PlacementState.local.isPlaced)
     }
 
     @Test func exitCodesAreTheDocumentedOnes() {

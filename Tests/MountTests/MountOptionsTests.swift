@@ -38,6 +38,19 @@ struct MountOptionsTests {
         #expect(options.threadCount == 4)
     }
 
+    @Test func auditAndRepairOptionsAreRead() throws {
+        let options = try MountOptions(parsing: [
+            "v", "/m", "-o", "audit-leaves=1,repair-wait=0.5,repair-rate=2M,delegate=off,epoch=1",
+        ])
+        #expect(options.auditLeaves == 1)
+        #expect(options.repairWaitSeconds == 0.5)
+        #expect(options.repairBytesPerSecond == 2 << 20)
+        #expect(!options.delegates)
+        #expect(options.epochSeconds == 1)
+        let plain = try MountOptions(parsing: ["v", "/m", "-o", "delegate=on"])
+        #expect(plain.delegates && plain.auditLeaves == nil && plain.epochSeconds == nil)
+    }
+
     @Test func readWriteUndoesReadOnly() throws {
         #expect(try !MountOptions(parsing: ["v", "/m", "-o", "ro", "-w"]).isReadOnly)
         #expect(try !MountOptions(parsing: ["v", "/m", "-o", "ro,rw"]).isReadOnly)
@@ -48,7 +61,10 @@ struct MountOptionsTests {
         ["v", "/m", "-o", "cache-size=0"], ["v", "/m", "-o", "cache-size=99999999999T"],
         ["v", "/m", "-o", "drain=-1"], ["v", "/m", "-o", "drain=soon"],
         ["v", "/m", "-o", "sync=placed"], ["v", "/m", "-o"], ["-x", "/m"], [], ["a", "b", "c"],
-        ["v", "/m", "-o", "threads=0"],
+        ["v", "/m", "-o", "threads=0"], ["v", "/m", "-o", "audit-leaves=0"],
+        ["v", "/m", "-o", "audit-leaves=4097"], ["v", "/m", "-o", "repair-wait=-1"],
+        ["v", "/m", "-o", "repair-rate=0"], ["v", "/m", "-o", "delegate=maybe"],
+        ["v", "/m", "-o", "epoch=0"], ["v", "/m", "-o", "epoch=86401"],
     ])
     func nonsenseIsRefused(arguments: [String]) {
         let error = #expect(throws: ControlFailure.self) { try MountOptions(parsing: arguments) }
