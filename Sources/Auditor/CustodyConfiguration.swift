@@ -1,0 +1,37 @@
+package import Reliability
+
+/// How a volume is looked after: rates and bounds.
+///
+/// docs/audit.md has the reasons.
+package struct CustodyConfiguration: Sendable {
+    /// Leaves asked of each order in an epoch; at least 1.
+    package var leavesPerEpoch: UInt32 = 32
+    /// Leaves asked of a new order, and after a miss: finds the loss of 1 % with 99 %.
+    package var leavesWhenDoubtful: UInt32 = 460
+    /// An order is new until so many of its epochs were proved.
+    package var epochsUntilTrusted = 24
+    /// A proof that takes longer is slow.
+    package var softDeadline = Duration.seconds(10)
+    /// An answer that takes longer is none.
+    package var hardDeadline = Duration.seconds(30)
+    /// An order that did not answer is asked once more after so long, at most an eighth of an epoch.
+    package var secondLook = Duration.seconds(60)
+    /// When missing shards are rebuilt.
+    package var repairPolicy = RepairPolicy()
+    /// Bytes read and written by repairs in a second, on average.
+    package var repairBytesPerSecond = 16 << 20
+    /// How long a copy that came back too late is kept.
+    package var spareSeconds = 24 * 3600
+    /// How often all stripes are looked at although no provider came or went.
+    package var scanInterval = Duration.seconds(600)
+    /// How often the directory is looked at.
+    package var lookInterval = Duration.seconds(4)
+    /// Entries wait in memory for an amendment at most so long.
+    package var amendInterval = Duration.seconds(2)
+    /// Whether to challenge.
+    package var audits = true
+    /// Whether to rebuild and move shards.
+    package var repairs = true
+
+    package init() {}
+}
