@@ -2,7 +2,6 @@ import Disk
 package import Logging
 package import Network
 package import Primitives
-package import Proofs
 package import Reliability
 
 /// Looks after a volume: audits its orders, rebuilds what is lost, drains who leaves.
