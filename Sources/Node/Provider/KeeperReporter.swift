@@ -18,7 +18,7 @@ final class KeeperReporter: Sendable {
     private let port: Int
     private let identity: SigningKey
     private let pool: ConnectionPool
-    private let store: ShardStore
+    private let parts: ProviderParts
     private let logger: Logger
     private let isStopping = Condition(false)
     private let thread = Mutex<Disk.Thread?>(nil)
@@ -31,7 +31,7 @@ final class KeeperReporter: Sendable {
         port: Int,
         identity: SigningKey,
         pool: ConnectionPool,
-        store: ShardStore,
+        parts: ProviderParts,
         logger: Logger
     ) throws(DiskError) {
         self.configuration = configuration
@@ -39,7 +39,7 @@ final class KeeperReporter: Sendable {
         self.port = port
         self.identity = identity
         self.pool = pool
-        self.store = store
+        self.parts = parts
         self.logger = logger
         let thread = try Disk.Thread.spawn("heartbeat") { self.run() }
         self.thread.withLock { $0 = thread }
@@ -105,9 +105,9 @@ final class KeeperReporter: Sendable {
     }
 
     private func heartbeat(_ address: NodeAddress) -> Heartbeat {
-        let status = store.status
+        let status = parts.status
         // No more than the disk really has room for.
-        let free = (try? Host.freeBytes(store.directory)) ?? 0
+        let free = (try? Host.freeBytes(configuration.directory)) ?? 0
         let room =
             status.usedBytes
             + (free > ShardStore.diskReserveBytes
@@ -116,7 +116,9 @@ final class KeeperReporter: Sendable {
             address: address,
             domain: domain,
             capacityBytes: min(status.capacityBytes, room),
-            usedBytes: status.usedBytes
+            usedBytes: status.usedBytes,
+            isLeaving: status.isLeaving,
+            damagedShards: status.damagedShards
         )
     }
 

@@ -31,6 +31,9 @@ package struct ProviderConfiguration: Sendable {
     package var limits = ServerLimits()
     /// Threads that move bytes of sockets.
     package var eventLoopThreads = 1
+    /// Bytes a second that the scrub rereads; default: the whole store in a month, at least
+    /// 1 MiB/s and at most 20 MiB/s.
+    package var scrubBytesPerSecond: UInt64?
     /// Threads that hash and read; 4, so that a few reads may wait for a disk at once.
     package var workerThreads = 4
 

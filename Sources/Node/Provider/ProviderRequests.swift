@@ -1,30 +1,56 @@
+import Disk
+import Logging
 import Network
 import Primitives
-import Sealing
 import Transport
 import Wire
 
 /// Answers what peers ask a provider.
 ///
-/// Everything that hashes or touches the disk runs on the workers or the store's writer.
+/// Everything that hashes, signs or touches the disk runs on the workers or the store's writer.
 struct ProviderRequests: RequestHandler {
-    let store: ShardStore
+    let parts: ProviderParts
     let workers: WorkerPool
+    let logger: Logger
+
+    private var orders: ProviderOrders { parts.orders }
 
     func handle(_ request: Request, reply: Reply) {
         guard let operation = Operation(rawValue: request.operation) else {
             return reply.fail(.unknown(request.operation))
         }
+        let peer = request.peer
         switch operation {
         case .describe:
             reply.succeed(NodeDescription(role: .provider, software: Software.name).encoded)
-        case .storeStatus: reply.succeed(store.status.encoded)
+        case .storeStatus: reply.succeed(parts.status.encoded)
         case .putShard: onWorker(reply) { put(request, reply) }
         case .getShard: onWorker(reply) { get(request, reply) }
-        case .deleteShards: delete(request, reply)
-        case .openOrder, .orderHead, .amendOrder, .fetchOrder, .challenge, .presentGrant,
-            .deliverReceipt, .listReceipts, .setLeaving:
-            reply.fail(.unknown(request.operation))
+        case .deleteShards: onWorker(reply) { delete(request, reply) }
+        case .openOrder:
+            answer(OpenOrder.self, request, reply) { (query) throws(NetworkError) in
+                try checkRoom()
+                return try orders.open(query, from: peer)
+            }
+        case .orderHead: answer(OrderHead.self, request, reply, orders.heads)
+        case .amendOrder: answer(AmendOrder.self, request, reply, orders.amend)
+        case .fetchOrder: answer(FetchOrder.self, request, reply, orders.delta)
+        case .challenge: challenge(request, reply)
+        case .presentGrant:
+            answer(PresentGrant.self, request, reply) { (query) throws(NetworkError) in
+                try orders.present(query.grant, from: peer)
+                return Nothing()
+            }
+        case .deliverReceipt:
+            answer(DeliverReceipt.self, request, reply) { (query) throws(NetworkError) in
+                try orders.deliver(query.receipt, from: peer)
+                return Nothing()
+            }
+        case .listReceipts: answer(ListReceipts.self, request, reply, orders.receipts)
+        case .setLeaving:
+            answer(SetLeaving.self, request, reply) { (query) throws(NetworkError) in
+                try setLeaving(query, from: peer)
+            }
         case .heartbeat, .listProviders, .registerVolume, .listVolumes, .exportNetwork,
             .fetchBeacons, .reportCustody, .listScores, .delegate, .undelegate, .holdVolume,
             .putStripes, .replaceBucket, .fetchRepairs:
@@ -33,43 +59,83 @@ struct ProviderRequests: RequestHandler {
     }
 
     private func onWorker(_ reply: Reply, _ work: @escaping @Sendable () -> Void) {
-        if !workers.submit(work) {
-            reply.fail(NetworkError(.refused, "the provider is too busy"))
+        if !workers.submit(work) { reply.fail(Self.busy) }
+    }
+
+    private static let busy = NetworkError(.refused, "the provider is too busy")
+
+    /// Reads the question and gives its answer, on a worker.
+    private func answer<Q: ProviderQuery>(
+        _ type: Q.Type,
+        _ request: Request,
+        _ reply: Reply,
+        _ body: @escaping @Sendable (Q) throws(NetworkError) -> Q.Answer
+    ) {
+        onWorker(reply) { Self.answer(type, request, reply, body) }
+    }
+
+    private func answer<Q: ProviderQuery>(
+        _ type: Q.Type,
+        _ request: Request,
+        _ reply: Reply,
+        _ body: @escaping @Sendable (Q, NodeID) throws(NetworkError) -> Q.Answer
+    ) {
+        answer(type, request, reply) { (query) throws(NetworkError) in
+            try body(query, request.peer)
         }
     }
 
+    private static func answer<Q: ProviderQuery>(
+        _ type: Q.Type,
+        _ request: Request,
+        _ reply: Reply,
+        _ body: (Q) throws(NetworkError) -> Q.Answer
+    ) {
+        do {
+            reply.succeed(try body(try Q(decoding: request.body)).encoded)
+        } catch {
+            reply.fail(.of(error))
+        }
+    }
+
+    // MARK: Shards
+
     private func put(_ request: Request, _ reply: Reply) {
-        do throws(DecodeError) {
+        do {
             let query = try PutShard(headOf: request.body)
             let range = PutShard.byteCount..<request.body.count
-            let record = request.body.withUnsafeBytes { body -> SegmentRecord? in
-                let shard = UnsafeRawBufferPointer(rebasing: body[range])
-                guard MerkleTree.root(of: shard) == query.root else { return nil }
-                return SegmentRecord(
+            try orders.check(request.peer, actsFor: query.owner)
+            try checkRoom()
+            try orders.checkPut(
+                query.shard,
+                root: query.root,
+                bytes: UInt64(range.count),
+                owner: query.owner
+            )
+            let shard = request.body.withUnsafeBytes { body in
+                PreparedShard(
                     shard: query.shard,
-                    owner: request.peer,
-                    root: query.root,
-                    hashing: shard
+                    owner: query.owner,
+                    hashing: UnsafeRawBufferPointer(rebasing: body[range])
                 )
             }
-            guard let record else {
-                return reply.fail(
-                    NetworkError(
-                        .corrupt,
-                        "shard \(query.shard.short) does not have the root it came with"
-                    )
+            guard shard.root == query.root else {
+                throw NetworkError(
+                    .corrupt,
+                    "shard \(query.shard.short) does not have the root it came with"
                 )
             }
-            store.put(record, bytes: request.body, range: range) { answer($0, reply) }
+            parts.store.put(shard, bytes: request.body, range: range) { answer($0, reply) }
         } catch {
-            reply.fail(.malformed(error))
+            reply.fail(.of(error))
         }
     }
 
     private func get(_ request: Request, _ reply: Reply) {
         do {
             let query = try GetShard(decoding: request.body)
-            let read = try store.find(query, owner: request.peer)
+            try orders.check(request.peer, actsFor: query.owner)
+            let read = try parts.store.find(query)
             reply.succeed(capacity: read.bufferBytes) { (buffer) throws(NetworkError) in
                 try read.read(into: buffer)
             }
@@ -79,11 +145,16 @@ struct ProviderRequests: RequestHandler {
     }
 
     private func delete(_ request: Request, _ reply: Reply) {
-        do throws(DecodeError) {
+        do {
             let query = try DeleteShards(decoding: request.body)
-            store.delete(query.shards, owner: request.peer) { answer($0, reply) }
+            try orders.check(request.peer, actsFor: query.owner)
+            try orders.beginDeletion(query.shards, owner: query.owner)
+            parts.store.delete(query.shards, owner: query.owner) { result in
+                orders.endDeletion(query.shards)
+                answer(result, reply)
+            }
         } catch {
-            reply.fail(.malformed(error))
+            reply.fail(.of(error))
         }
     }
 
@@ -92,5 +163,42 @@ struct ProviderRequests: RequestHandler {
         case .success: reply.succeed()
         case .failure(let error): reply.fail(error)
         }
+    }
+
+    // MARK: The rest
+
+    private func challenge(_ request: Request, _ reply: Reply) {
+        let isQueued = parts.prover.submit {
+            Self.answer(ChallengeProvider.self, request, reply) { (query) throws(NetworkError) in
+                try parts.prover.answer(query.challenge, from: request.peer)
+            }
+        }
+        if !isQueued { reply.fail(Self.busy) }
+    }
+
+    /// Whether anything new is taken.
+    private func checkRoom() throws(NetworkError) {
+        guard !parts.leaving.isLeaving else {
+            throw NetworkError(
+                .full,
+                "provider \(parts.id.short) is leaving and takes nothing new; use another"
+            )
+        }
+    }
+
+    private func setLeaving(
+        _ query: SetLeaving,
+        from peer: NodeID
+    ) throws(NetworkError) -> StoreStatus {
+        guard peer == parts.id else {
+            throw NetworkError(.unauthorized, "only the provider's own key may have it leave")
+        }
+        do throws(DiskError) {
+            try parts.leaving.set(query.isLeaving)
+        } catch {
+            throw NetworkError(.refused, "\(error)")
+        }
+        logger.notice(query.isLeaving ? "leaving: nothing new is taken" : "staying after all")
+        return parts.status
     }
 }

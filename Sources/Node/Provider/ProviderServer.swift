@@ -11,7 +11,7 @@ import Synchronization
 package final class ProviderServer: Sendable {
     private struct Running {
         let directory: NodeDirectory
-        let store: ShardStore
+        let parts: ProviderParts
         let loops: EventLoops
         let workers: WorkerPool
         let listener: Listener
@@ -38,39 +38,40 @@ package final class ProviderServer: Sendable {
     package func start() throws(NodeError) -> NodeAddress {
         let domain = try checkedDomain()
         let directory = try NodeDirectory(path: configuration.directory, role: "provider")
-        let id = directory.identity.publicKey.nodeID
-        let store = try ShardStore(
-            opening: configuration.directory,
-            node: id,
-            capacityBytes: configuration.capacityBytes,
-            logger: logger
-        )
-        let loops = EventLoops(threads: configuration.eventLoopThreads)
         let workers = WorkerPool(threads: configuration.workerThreads)
+        let parts: ProviderParts
         do {
-            let handler = ProviderRequests(store: store, workers: workers)
+            parts = try makeParts(directory, workers)
+        } catch {
+            workers.stop()
+            directory.release()
+            throw error
+        }
+        let loops = EventLoops(threads: configuration.eventLoopThreads)
+        do {
             let listener = try Listener.start(
                 on: configuration.listen,
                 as: directory.identity,
                 loops: loops,
                 limits: configuration.limits,
-                handler: handler,
+                handler: ProviderRequests(parts: parts, workers: workers, logger: logger),
                 logger: logger
             )
+            try writeAddress(listener.address)
             let pool = try ConnectionPool(identity: directory.identity, loops: loops)
             let reporter = try KeeperReporter(
                 configuration: configuration,
-                domain: domain ?? id.hex,
+                domain: domain ?? parts.id.hex,
                 port: listener.address.port,
                 identity: directory.identity,
                 pool: pool,
-                store: store,
+                parts: parts,
                 logger: logger
             )
             running.withLock {
                 $0 = Running(
                     directory: directory,
-                    store: store,
+                    parts: parts,
                     loops: loops,
                     workers: workers,
                     listener: listener,
@@ -78,11 +79,11 @@ package final class ProviderServer: Sendable {
                     reporter: reporter
                 )
             }
-            let status = store.status
+            let status = parts.status
             logger.notice(
-                "provider \(id.short) ready on \(listener.address)",
+                "provider \(parts.id.short) ready on \(listener.address)",
                 metadata: [
-                    "node": "\(id)", "shards": "\(status.shardCount)",
+                    "node": "\(parts.id)", "shards": "\(status.shardCount)",
                     "used": "\(status.usedBytes)", "capacity": "\(status.capacityBytes)",
                 ]
             )
@@ -90,10 +91,64 @@ package final class ProviderServer: Sendable {
         } catch {
             workers.stop()
             loops.stop()
-            store.close()
+            Self.close(parts)
             directory.release()
             throw NodeError("\(error)")
         }
+    }
+
+    /// Opens what is on the disk, and starts the scrub.
+    private func makeParts(
+        _ directory: NodeDirectory,
+        _ workers: WorkerPool
+    ) throws(NodeError) -> ProviderParts {
+        let id = directory.identity.publicKey.nodeID
+        let store = try ShardStore(
+            opening: directory.path,
+            node: id,
+            capacityBytes: configuration.capacityBytes,
+            logger: logger
+        )
+        do {
+            let orders = try ProviderOrders(
+                path: directory.path + "/orders.db",
+                provider: directory.identity,
+                store: store,
+                logger: logger
+            )
+            return ProviderParts(
+                id: id,
+                store: store,
+                orders: orders,
+                prover: ProviderProver(orders: orders, store: store, workers: workers),
+                scrubber: try Scrubber(
+                    store: store,
+                    orders: orders,
+                    bytesPerSecond: configuration.scrubBytesPerSecond,
+                    logger: logger
+                ),
+                leaving: LeavingMark(directory: directory.path)
+            )
+        } catch {
+            store.close()
+            throw error as? NodeError ?? NodeError("\(error)")
+        }
+    }
+
+    private static func close(_ parts: ProviderParts) {
+        parts.scrubber.stop()
+        parts.store.close()
+        parts.orders.close()
+    }
+
+    /// Where programs of this host find the provider: the file `DIR/address`.
+    private func writeAddress(_ address: NodeAddress) throws {
+        let host = address.isWildcard ? "127.0.0.1" : address.host
+        let local = NodeAddress(host: host, port: address.port) ?? address
+        try WholeFile.replace(
+            configuration.directory + "/address",
+            with: Array("\(local)\n".utf8)
+        )
     }
 
     /// Ends it in order: no more requests, what is queued written, everything closed.
@@ -108,7 +163,7 @@ package final class ProviderServer: Sendable {
         running.reporter.stop()
         running.listener.stop()
         running.workers.stop()
-        running.store.close()
+        Self.close(running.parts)
         running.pool.stop()
         running.loops.stop()
         running.directory.release()
@@ -118,7 +173,7 @@ package final class ProviderServer: Sendable {
     package var id: NodeID? { running.withLock { $0?.directory.identity.publicKey.nodeID } }
 
     /// What the store holds while it runs.
-    package var status: StoreStatus? { running.withLock { $0?.store.status } }
+    package var status: StoreStatus? { running.withLock { $0?.parts.status } }
 
     private func checkedDomain() throws(NodeError) -> String? {
         guard let domain = configuration.domain else { return nil }

@@ -107,19 +107,39 @@ final class SegmentFiles: Sendable {
     ///
     /// - Returns: `false` if the file system cannot punch holes; then only the header is gone.
     @discardableResult
-    func punch(_ number: UInt64, offset: UInt64, length: Int) throws -> Bool {
-        let file = try segment(number).file
-        let end = offset + UInt64(SegmentRecord.footprint(length: length))
+    func punch(_ place: ShardIndex.Place) throws -> Bool {
+        let file = try segment(place.segment).file
         do {
-            try file.punchHole(offset..<end)
+            try file.punchHole(place.offset..<place.offset + UInt64(place.footprint))
             return true
         } catch {
             try file.write(
-                at: offset,
+                at: place.offset,
                 [UInt8](repeating: 0, count: SegmentRecord.fixedBytes)
             )
             return false
         }
+    }
+
+    /// The header of the record at `location`, read and checked.
+    func record(at location: ShardIndex.Location) throws -> (SegmentRecord, Segment) {
+        let segment = try segment(location.segment)
+        let bytes = try segment.file.read(
+            at: location.offset,
+            count: SegmentRecord.headerBytes(length: location.length)
+        )
+        let record = try SegmentRecord(decoding: bytes, salt: segment.header.salt)
+        guard record.owner == location.owner, record.length == location.length,
+            record.version == location.place.version,
+            location.root == nil || record.root == location.root
+        else { throw DecodeError.corrupt("index") }
+        return (record, segment)
+    }
+
+    /// The root that the shard at `location` was stored with; of an old row, if its header can be
+    /// read.
+    func root(at location: ShardIndex.Location) -> Digest? {
+        location.root ?? (try? record(at: location).0.root)
     }
 
     /// Removes a whole segment; nothing happens if it is missing.

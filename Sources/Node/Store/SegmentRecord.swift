@@ -4,6 +4,17 @@ package import Wire
 
 /// What stands before a shard in a segment file; `docs/provider-store.md` draws it.
 package struct SegmentRecord: Hashable, Sendable {
+    /// How a record is laid out.
+    package enum Version: UInt16, Sendable, CaseIterable {
+        /// Header and shard.
+        case plain = 1
+        /// Behind them a `RecordTrailer`, so that a leaf is proved without reading the shard.
+        case proving = 2
+
+        /// What is written today.
+        package static let current = Version.proving
+    }
+
     /// Everything in a segment begins at a multiple of this, the block of the file systems below,
     /// so that punching a record out frees all of its space.
     package static let alignment = 4096
@@ -12,8 +23,8 @@ package struct SegmentRecord: Hashable, Sendable {
     /// Bytes before the checksums.
     package static let fixedBytes = 104
     private static let magic: UInt32 = 0x4448_534d  // "MSHD"
-    private static let version: UInt16 = 1
 
+    package let version: Version
     package let shard: ShardID
     package let owner: NodeID
     package let root: Digest
@@ -24,12 +35,14 @@ package struct SegmentRecord: Hashable, Sendable {
     private let checksums: [UInt8]
 
     package init(
+        version: Version = .current,
         shard: ShardID,
         owner: NodeID,
         root: Digest,
         hashing bytes: UnsafeRawBufferPointer
     ) {
         precondition(!bytes.isEmpty && bytes.count <= Geometry.shardBytesMax)
+        self.version = version
         self.shard = shard
         self.owner = owner
         self.root = root
@@ -59,14 +72,25 @@ package struct SegmentRecord: Hashable, Sendable {
         fixedBytes + 8 * chunkCount(length: length)
     }
 
-    /// Bytes of a segment that a shard of `length` bytes takes, header and padding included.
-    package static func footprint(length: Int) -> Int {
-        let bytes = headerBytes(length: length) + length
+    /// Bytes behind a shard of `length` bytes.
+    package static func trailerBytes(length: Int, version: Version = .current) -> Int {
+        switch version {
+        case .plain: 0
+        case .proving: RecordTrailer.byteCount(length: length)
+        }
+    }
+
+    /// Bytes of a segment that a shard of `length` bytes takes, header, trailer and padding
+    /// included.
+    package static func footprint(length: Int, version: Version = .current) -> Int {
+        let bytes =
+            headerBytes(length: length) + length + trailerBytes(length: length, version: version)
         return (bytes + alignment - 1) / alignment * alignment
     }
 
     package var headerBytes: Int { Self.headerBytes(length: length) }
-    package var footprint: Int { Self.footprint(length: length) }
+    package var trailerBytes: Int { Self.trailerBytes(length: length, version: version) }
+    package var footprint: Int { Self.footprint(length: length, version: version) }
 
     /// The header's bytes.
     ///
@@ -75,7 +99,7 @@ package struct SegmentRecord: Hashable, Sendable {
     package func encoded(salt: UInt64) -> [UInt8] {
         var writer = ByteWriter(capacity: headerBytes)
         writer.integer(Self.magic)
-        writer.integer(Self.version)
+        writer.integer(version.rawValue)
         writer.integer(UInt16(0))
         writer.integer(UInt32(length))
         writer.integer(UInt32(chunkCount))
@@ -87,15 +111,19 @@ package struct SegmentRecord: Hashable, Sendable {
         return writer.bytes
     }
 
-    /// Length of the shard and its header, told by the first `fixedBytes` of a header that is not
-    /// yet checked.
-    package static func unverifiedLength(_ bytes: [UInt8]) throws(DecodeError) -> Int {
+    /// Version and length of the shard, told by the first `fixedBytes` of a header that is not yet
+    /// checked.
+    package static func unverified(
+        _ bytes: [UInt8]
+    ) throws(DecodeError) -> (version: Version, length: Int) {
         var reader = ByteReader(bytes)
         guard try reader.integer(UInt32.self) == magic else {
             throw .badMagic(expected: "shard record")
         }
-        let version = try reader.integer(UInt16.self)
-        guard version == Self.version else { throw .unsupportedVersion(UInt64(version)) }
+        let number = try reader.integer(UInt16.self)
+        guard let version = Version(rawValue: number) else {
+            throw .unsupportedVersion(UInt64(number))
+        }
         _ = try reader.integer(UInt16.self)
         let length = Int(try reader.integer(UInt32.self))
         guard length > 0, length <= Geometry.shardBytesMax else {
@@ -105,12 +133,12 @@ package struct SegmentRecord: Hashable, Sendable {
                 limit: UInt64(Geometry.shardBytesMax)
             )
         }
-        return length
+        return (version, length)
     }
 
     /// Reads a header and checks it; `bytes` may go on behind it.
     package init(decoding bytes: [UInt8], salt: UInt64) throws(DecodeError) {
-        let length = try Self.unverifiedLength(bytes)
+        let (version, length) = try Self.unverified(bytes)
         var reader = ByteReader(bytes)
         let fixed = try reader.bytes(Self.fixedBytes - 8)
         let stored = try reader.integer(UInt64.self)
@@ -123,6 +151,7 @@ package struct SegmentRecord: Hashable, Sendable {
         guard try fields.integer(UInt32.self) == count else {
             throw .invalid(field: "checksums", reason: "not \(count)")
         }
+        self.version = version
         shard = try fields.id()
         owner = try fields.id()
         root = try fields.id()
@@ -169,49 +198,5 @@ package struct SegmentRecord: Hashable, Sendable {
             }
             return XXH3.hash64(UnsafeRawBufferPointer(buffer))
         }
-    }
-}
-
-/// The first block of a segment file.
-package struct SegmentHeader: Hashable, Sendable {
-    package static let byteCount = 64
-    private static let magic = Array("MEFSSEG1".utf8)
-
-    /// 1..., never used again.
-    package let number: UInt64
-    /// Whose store it is.
-    package let node: NodeID
-    /// Random; see `SegmentRecord.encoded`.
-    package let salt: UInt64
-
-    package init(number: UInt64, node: NodeID, salt: UInt64) {
-        self.number = number
-        self.node = node
-        self.salt = salt
-    }
-
-    package var encoded: [UInt8] {
-        var writer = ByteWriter(capacity: Self.byteCount)
-        writer.raw(Self.magic)
-        writer.integer(number)
-        writer.id(node)
-        writer.integer(salt)
-        writer.integer(XXH3.hash64(writer.bytes))
-        return writer.bytes
-    }
-
-    package init(decoding bytes: [UInt8]) throws(DecodeError) {
-        var reader = ByteReader(bytes)
-        guard Array(try reader.bytes(Self.magic.count)) == Self.magic else {
-            throw .badMagic(expected: "segment file of version 1")
-        }
-        number = try reader.integer()
-        node = try reader.id()
-        salt = try reader.integer()
-        let checksum = try reader.integer(UInt64.self)
-        guard XXH3.hash64(Array(bytes.prefix(Self.byteCount - 8))) == checksum else {
-            throw .corrupt("segment header")
-        }
-        try reader.finish()
     }
 }

@@ -39,23 +39,30 @@ struct SegmentScan {
 
     private func record(at offset: UInt64) throws(DiskError) -> SegmentRecord? {
         let fixed = try segment.file.read(at: offset, count: SegmentRecord.fixedBytes)
-        guard let length = try? SegmentRecord.unverifiedLength(fixed) else { return nil }
+        guard let told = try? SegmentRecord.unverified(fixed) else { return nil }
         let header = try segment.file.read(
             at: offset,
-            count: SegmentRecord.headerBytes(length: length)
+            count: SegmentRecord.headerBytes(length: told.length)
         )
         guard let record = try? SegmentRecord(decoding: header, salt: segment.header.salt) else {
             return nil
         }
         guard verifiesShards else { return record }
+        return try isWhole(record, at: offset) ? record : nil
+    }
+
+    private func isWhole(_ record: SegmentRecord, at offset: UInt64) throws(DiskError) -> Bool {
         let bytes = try segment.file.read(
             at: offset + UInt64(record.headerBytes),
-            count: record.length
+            count: record.length + record.trailerBytes
         )
+        guard bytes.count == record.length + record.trailerBytes else { return false }
         let chunks = 0..<record.chunkCount
-        let isWhole =
-            bytes.count == record.length
-            && bytes.withUnsafeBytes { record.firstCorruptChunk(chunks, in: $0) } == nil
-        return isWhole ? record : nil
+        guard bytes.withUnsafeBytes({ record.firstCorruptChunk(chunks, in: $0) }) == nil else {
+            return false
+        }
+        guard record.version == .proving else { return true }
+        let trailer = Array(bytes[record.length...])
+        return (try? RecordTrailer(decoding: trailer, of: record, salt: segment.header.salt)) != nil
     }
 }

@@ -5,12 +5,12 @@ import Synchronization
 
 /// Where each shard lies: a SQLite database beside the segments, which can be made again of them.
 ///
-/// One connection writes (the store's writer thread) and one reads; the lock of each is held over
-/// its I/O, which is what it is there for.
+/// One connection writes (the store's writer thread, and rarely whoever finds damage) and one
+/// reads; the lock of each is held over its I/O, which is what it is there for.
 final class ShardIndex: Sendable {
     /// "MEFI", as SQLite has it in the header.
     private static let applicationID: Int64 = 0x4d45_4649
-    private static let version: Int64 = 1
+    private static let version: Int64 = 2
     /// Indexes up to this are checked at every start: about a million shards, a second at most.
     private static let checkedBytesMax: UInt64 = 64 << 20
 
@@ -19,30 +19,65 @@ final class ShardIndex: Sendable {
         CREATE TABLE owners (id INTEGER PRIMARY KEY, node BLOB NOT NULL UNIQUE);
         CREATE TABLE shards (
             shard BLOB PRIMARY KEY, owner INTEGER NOT NULL REFERENCES owners,
-            segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL)
+            segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+            format INTEGER NOT NULL DEFAULT 1, root BLOB)
             WITHOUT ROWID;
         CREATE TABLE segments (
             number INTEGER PRIMARY KEY, end INTEGER NOT NULL, live INTEGER NOT NULL);
         CREATE TABLE freed (
             segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
-            PRIMARY KEY (segment, offset)) WITHOUT ROWID;
+            format INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (segment, offset)) WITHOUT ROWID;
         CREATE TABLE totals (used INTEGER NOT NULL, shards INTEGER NOT NULL);
         INSERT INTO totals VALUES (0, 0);
+        CREATE TABLE damage (
+            shard BLOB PRIMARY KEY, kind INTEGER NOT NULL, found INTEGER NOT NULL) WITHOUT ROWID;
         PRAGMA application_id = \(applicationID);
         PRAGMA user_version = \(version);
         COMMIT;
         """
 
-    /// Where a shard lies and whose it is.
-    struct Location: Hashable, Sendable {
-        let segment: UInt64
-        /// Of its record's header.
-        let offset: UInt64
-        /// Bytes of the shard.
-        let length: Int
-        let owner: NodeID
+    /// Version 1 had no record versions, no roots and no damage.
+    private static let fromVersion1 = """
+        BEGIN;
+        ALTER TABLE shards ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+        ALTER TABLE shards ADD COLUMN root BLOB;
+        ALTER TABLE freed ADD COLUMN format INTEGER NOT NULL DEFAULT 1;
+        CREATE TABLE damage (
+            shard BLOB PRIMARY KEY, kind INTEGER NOT NULL, found INTEGER NOT NULL) WITHOUT ROWID;
+        PRAGMA user_version = 2;
+        COMMIT;
+        """
 
-        var place: Place { Place(segment: segment, offset: offset, length: length) }
+    /// Where a shard lies, whose it is, and what it must be.
+    struct Location: Hashable, Sendable {
+        let place: Place
+        let owner: NodeID
+        /// Merkle root; `nil` where an index of version 1 wrote the row, then the header has it.
+        let root: Digest?
+
+        var segment: UInt64 { place.segment }
+        /// Of its record's header.
+        var offset: UInt64 { place.offset }
+        /// Bytes of the shard.
+        var length: Int { place.length }
+
+        init(place: Place, owner: NodeID, root: Digest?) {
+            self.place = place
+            self.owner = owner
+            self.root = root
+        }
+
+        /// Where `record` was found or written.
+        init(of record: SegmentRecord, segment: UInt64, offset: UInt64) {
+            place = Place(
+                segment: segment,
+                offset: offset,
+                length: record.length,
+                version: record.version
+            )
+            owner = record.owner
+            root = record.root
+        }
     }
 
     /// The space of a record.
@@ -50,27 +85,9 @@ final class ShardIndex: Sendable {
         let segment: UInt64
         let offset: UInt64
         let length: Int
+        let version: SegmentRecord.Version
 
-        var footprint: Int { SegmentRecord.footprint(length: length) }
-    }
-
-    /// What one transaction changes.
-    struct Changes {
-        var added: [ShardID: Location] = [:]
-        var removed: [ShardID: Location] = [:]
-        /// Space that was written to and is not wanted, without ever being a shard's.
-        var wasted: [Place] = []
-        /// New ends of segments.
-        var ends: [UInt64: UInt64] = [:]
-        /// Freed space that has been punched out.
-        var punched: [Place] = []
-        /// Segments whose files are gone.
-        var gone: [UInt64] = []
-
-        var isEmpty: Bool {
-            added.isEmpty && removed.isEmpty && wasted.isEmpty && ends.isEmpty && punched.isEmpty
-                && gone.isEmpty
-        }
+        var footprint: Int { SegmentRecord.footprint(length: length, version: version) }
     }
 
     /// One row of `segments`.
@@ -82,7 +99,7 @@ final class ShardIndex: Sendable {
         let live: UInt64
     }
 
-    private let writer: Mutex<Database>
+    let writer: Mutex<Database>
     private let reader: Mutex<Database>
 
     /// Opens the index.
@@ -101,59 +118,55 @@ final class ShardIndex: Sendable {
     }
 
     private static func check(_ database: Database) throws(SQLiteError) {
+        let found = try database.integer("PRAGMA user_version")
         guard try database.integer("PRAGMA application_id") == applicationID,
-            try database.integer("PRAGMA user_version") == version
+            (1...version).contains(found)
         else {
-            throw SQLiteError(
-                extendedCode: 26,
-                message: "\(database.path): not a shard index of version 1"
-            )
+            throw corrupt(database, "not a shard index of version 1 or 2")
         }
         let bytes = (try? Descriptor(opening: database.path).size()) ?? 0
-        guard bytes <= checkedBytesMax else { return }
-        let verdict = try database.query("PRAGMA quick_check(1)") { $0.text(0) }.first
-        guard verdict == "ok" else {
-            throw SQLiteError(
-                extendedCode: 11,
-                message: "\(database.path): \(verdict ?? "no answer")"
-            )
+        if bytes <= checkedBytesMax {
+            let verdict = try database.query("PRAGMA quick_check(1)") { $0.text(0) }.first
+            guard verdict == "ok" else { throw corrupt(database, verdict ?? "no answer") }
         }
+        if found == 1 { try database.executeScript(fromVersion1) }
+    }
+
+    static func corrupt(_ database: Database, _ what: String) -> SQLiteError {
+        SQLiteError(extendedCode: 11, message: "\(database.path): \(what)")
     }
 
     // MARK: Reading
 
     func find(_ shard: ShardID) throws(SQLiteError) -> Location? {
-        try reader.withLock { (database) throws(SQLiteError) in
-            try Self.find(shard, in: database)
+        let sql = """
+            SELECT segment, offset, length, format, node, root
+            FROM shards JOIN owners ON owners.id = owner WHERE shard = ?
+            """
+        return try reader.withLock { (database) throws(SQLiteError) in
+            try database.query(sql, .blob(shard.bytes)) { (row) throws(SQLiteError) in
+                guard let place = Self.place(row), let owner = NodeID(bytes: row.blob(4)) else {
+                    throw Self.corrupt(database, "a row of shards makes no sense")
+                }
+                return Location(place: place, owner: owner, root: Digest(bytes: row.blob(5)))
+            }.first
         }
     }
 
-    private static func find(
-        _ shard: ShardID,
-        in database: Database
-    ) throws(SQLiteError) -> Location? {
-        let sql = """
-            SELECT segment, offset, length, node FROM shards JOIN owners ON owners.id = owner
-            WHERE shard = ?
-            """
-        return try database.query(sql, .blob(shard.bytes)) { (row) throws(SQLiteError) in
-            guard let owner = NodeID(bytes: row.blob(3)),
-                let segment = UInt64(exactly: row.integer(0)),
-                let offset = UInt64(exactly: row.integer(1)), row.integer(2) > 0,
-                row.integer(2) <= Geometry.shardBytesMax
-            else {
-                throw SQLiteError(
-                    extendedCode: 11,
-                    message: "\(database.path): a row of shards makes no sense"
-                )
+    /// At most `limit` shards whose ids come after `shard`, ascending.
+    func shards(after shard: ShardID?, limit: Int) throws(SQLiteError) -> [ShardID] {
+        try reader.withLock { (database) throws(SQLiteError) in
+            try database.query(
+                "SELECT shard FROM shards WHERE shard > ? ORDER BY shard LIMIT ?",
+                .blob(shard?.bytes ?? []),
+                .integer(Int64(limit))
+            ) { (row) throws(SQLiteError) in
+                guard let shard = ShardID(bytes: row.blob(0)) else {
+                    throw Self.corrupt(database, "a row of shards makes no sense")
+                }
+                return shard
             }
-            return Location(
-                segment: segment,
-                offset: offset,
-                length: Int(row.integer(2)),
-                owner: owner
-            )
-        }.first
+        }
     }
 
     func totals() throws(SQLiteError) -> (usedBytes: UInt64, shardCount: UInt64) {
@@ -179,24 +192,46 @@ final class ShardIndex: Sendable {
     /// Space that was given up and perhaps not yet punched out.
     func freed() throws(SQLiteError) -> [Place] {
         try writer.withLock { (database) throws(SQLiteError) in
-            try database.query("SELECT segment, offset, length FROM freed") {
-                Place(
-                    segment: UInt64(clamping: $0.integer(0)),
-                    offset: UInt64(clamping: $0.integer(1)),
-                    length: min(max(1, Int($0.integer(2))), Geometry.shardBytesMax)
-                )
+            try database.query("SELECT segment, offset, length, format FROM freed") {
+                (row) throws(SQLiteError) in
+                guard let place = Self.place(row) else {
+                    throw Self.corrupt(database, "a row of freed makes no sense")
+                }
+                return place
             }
         }
+    }
+
+    /// The place in the first four columns of a row.
+    private static func place(_ row: Statement) -> Place? {
+        guard let segment = UInt64(exactly: row.integer(0)),
+            let offset = UInt64(exactly: row.integer(1)), row.integer(2) > 0,
+            row.integer(2) <= Geometry.shardBytesMax,
+            let version = UInt16(exactly: row.integer(3)).flatMap(SegmentRecord.Version.init)
+        else { return nil }
+        return Place(
+            segment: segment,
+            offset: offset,
+            length: Int(row.integer(2)),
+            version: version
+        )
     }
 
     // MARK: Writing
 
     /// Makes all changes durably, or none.
     func commit(_ changes: Changes) throws(SQLiteError) {
+        try writing { (database) throws(SQLiteError) in
+            try changes.apply(to: database)
+        }
+    }
+
+    /// Runs `body` in one transaction, durable when this returns.
+    func writing(_ body: (Database) throws(SQLiteError) -> Void) throws(SQLiteError) {
         try writer.withLock { (database) throws(SQLiteError) in
             do throws(SQLiteError) {
                 try database.execute("BEGIN IMMEDIATE")
-                try Self.apply(changes, to: database)
+                try body(database)
                 try database.execute("COMMIT")
             } catch {
                 database.rollback()
@@ -210,88 +245,5 @@ final class ShardIndex: Sendable {
         try writer.withLock { (database) throws(SQLiteError) in
             _ = try database.checkpoint(.truncate)
         }
-    }
-
-    private static func apply(_ changes: Changes, to database: Database) throws(SQLiteError) {
-        var live: [UInt64: Int] = [:]
-        // Removals first: a shard may be replaced within one batch.
-        for (shard, location) in changes.removed {
-            try database.execute("DELETE FROM shards WHERE shard = ?", .blob(shard.bytes))
-            try free(location.place, in: database)
-            live[location.segment, default: 0] -= location.place.footprint
-        }
-        for place in changes.wasted { try free(place, in: database) }
-        for (shard, location) in changes.added {
-            try add(shard, location, to: database)
-            live[location.segment, default: 0] += location.place.footprint
-        }
-        for (number, end) in changes.ends {
-            try database.execute(
-                """
-                INSERT INTO segments VALUES (?, ?, 0)
-                ON CONFLICT DO UPDATE SET end = excluded.end
-                """,
-                integer(number),
-                integer(end)
-            )
-        }
-        for (number, bytes) in live where bytes != 0 {
-            try database.execute(
-                "UPDATE segments SET live = live + ? WHERE number = ?",
-                integer(bytes),
-                integer(number)
-            )
-        }
-        for place in changes.punched {
-            try database.execute(
-                "DELETE FROM freed WHERE segment = ? AND offset = ?",
-                integer(place.segment),
-                integer(place.offset)
-            )
-        }
-        for number in changes.gone {
-            try database.execute("DELETE FROM segments WHERE number = ?", integer(number))
-            try database.execute("DELETE FROM freed WHERE segment = ?", integer(number))
-        }
-        try database.execute(
-            "UPDATE totals SET used = used + ?, shards = shards + ?",
-            integer(live.values.reduce(0, +)),
-            integer(changes.added.count - changes.removed.count)
-        )
-    }
-
-    private static func free(_ place: Place, in database: Database) throws(SQLiteError) {
-        try database.execute(
-            "INSERT OR REPLACE INTO freed VALUES (?, ?, ?)",
-            integer(place.segment),
-            integer(place.offset),
-            integer(place.length)
-        )
-    }
-
-    private static func add(
-        _ shard: ShardID,
-        _ location: Location,
-        to database: Database
-    ) throws(SQLiteError) {
-        try database.execute(
-            "INSERT OR IGNORE INTO owners (node) VALUES (?)",
-            .blob(location.owner.bytes)
-        )
-        try database.execute(
-            """
-            INSERT INTO shards VALUES (?, (SELECT id FROM owners WHERE node = ?), ?, ?, ?)
-            """,
-            .blob(shard.bytes),
-            .blob(location.owner.bytes),
-            integer(location.segment),
-            integer(location.offset),
-            integer(location.length)
-        )
-    }
-
-    /// Our numbers are bounded by the sizes of files, far below 2^63.
-    private static func integer(_ value: some BinaryInteger) -> Value {
-        .integer(Int64(clamping: value))
     }
 }

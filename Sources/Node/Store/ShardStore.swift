@@ -23,7 +23,7 @@ package final class ShardStore: Sendable {
     private static let commandsMax = 4096
 
     enum Command: Sendable {
-        case put(SegmentRecord, [UInt8], Range<Int>, Completion)
+        case put(PreparedShard, [UInt8], Range<Int>, Completion)
         case delete([ShardID], NodeID, Completion)
     }
 
@@ -32,9 +32,10 @@ package final class ShardStore: Sendable {
 
     package let directory: String
     package let capacityBytes: UInt64
-    private let index: ShardIndex
-    private let files: SegmentFiles
-    private let logger: Logger
+    let index: ShardIndex
+    let files: SegmentFiles
+    let damage: DamageLedger
+    let logger: Logger
     private let writer: StoreWriter
     private let commands = BoundedQueue<Command>(limit: commandsMax)
     private let thread: Mutex<Disk.Thread?> = Mutex(nil)
@@ -57,8 +58,10 @@ package final class ShardStore: Sendable {
             let recovery = StoreRecovery(directory: directory, files: files, logger: logger)
             let recovered = try recovery.run()
             index = recovered.index
+            damage = try DamageLedger(index: index)
             writer = try StoreWriter(
                 recovered: recovered,
+                damage: damage,
                 files: files,
                 directory: directory,
                 capacityBytes: capacityBytes,
@@ -111,20 +114,23 @@ package final class ShardStore: Sendable {
         StoreStatus(
             capacityBytes: capacityBytes,
             usedBytes: writer.usedBytes,
-            shardCount: writer.shardCount
+            shardCount: writer.shardCount,
+            damagedShards: UInt64(damage.count)
         )
     }
 
-    /// Stores the shard that is `bytes[range]` and described by `record`; `done` is called on the
+    /// Stores the shard that is `bytes[range]` and was hashed to `shard`; `done` is called on the
     /// writer's thread once it is durable, or with the reason why not.
+    ///
+    /// The same shard again is nothing new, unless it is damaged here: then it is mended.
     package func put(
-        _ record: SegmentRecord,
+        _ shard: PreparedShard,
         bytes: [UInt8],
         range: Range<Int>,
         done: @escaping Completion
     ) {
-        precondition(range.count == record.length)
-        if !commands.tryPut(.put(record, bytes, range, done)) { done(.failure(Self.busy)) }
+        precondition(range.count == shard.record.length)
+        if !commands.tryPut(.put(shard, bytes, range, done)) { done(.failure(Self.busy)) }
     }
 
     /// Removes those of `shards` that `owner` has here; done when that is durable.
@@ -132,126 +138,8 @@ package final class ShardStore: Sendable {
         if !commands.tryPut(.delete(shards, owner, done)) { done(.failure(Self.busy)) }
     }
 
+    /// Has the index made again at the next start.
+    func demandRebuild() { writer.demandRebuild() }
+
     private static let busy = NetworkError(.refused, "the store is too busy, or stopping")
-
-    // MARK: Reading
-
-    /// Finds a range of a shard.
-    ///
-    /// Blocks for the disk.
-    package func find(_ query: GetShard, owner: NodeID) throws(NetworkError) -> ShardRead {
-        guard let location = try locate(query.shard) else { throw Self.missing(query.shard) }
-        guard location.owner == owner else {
-            throw NetworkError(.unauthorized, "shard \(query.shard.short) has another owner")
-        }
-        let end = Int(query.offset) + Int(query.count)
-        guard end <= location.length else {
-            throw NetworkError(
-                .malformed,
-                "shard \(query.shard.short) has \(location.length) bytes, \(end) were asked for"
-            )
-        }
-        return ShardRead(
-            store: self,
-            shard: query.shard,
-            location: location,
-            range: Int(query.offset)..<end
-        )
-    }
-
-    private func locate(_ shard: ShardID) throws(NetworkError) -> ShardIndex.Location? {
-        do throws(SQLiteError) {
-            return try index.find(shard)
-        } catch {
-            if error.isCorrupt { writer.demandRebuild() }
-            logger.error("the index failed: \(error)")
-            throw NetworkError(
-                .corrupt,
-                "the provider's index failed; it is rebuilt at its restart"
-            )
-        }
-    }
-
-    static func missing(_ shard: ShardID) -> NetworkError {
-        NetworkError(.notFound, "shard \(shard.short) is not here")
-    }
-
-    /// Reads the chunks around `range` into `buffer` and checks them.
-    ///
-    /// - Returns: where `range` lies in `buffer`.
-    fileprivate func read(
-        _ shard: ShardID,
-        _ location: ShardIndex.Location,
-        _ range: Range<Int>,
-        into buffer: UnsafeMutableRawBufferPointer
-    ) throws(NetworkError) -> Range<Int> {
-        let problem: String
-        do {
-            let segment = try files.segment(location.segment)
-            let record = try Self.record(at: location, in: segment)
-            guard record.shard == shard, record.owner == location.owner,
-                record.length == location.length
-            else { throw DecodeError.corrupt("index") }
-            let chunks = ShardRead.chunks(around: range)
-            let start = chunks.lowerBound * SegmentRecord.chunkBytes
-            let wanted = min(chunks.upperBound * SegmentRecord.chunkBytes, location.length) - start
-            let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
-            let offset = location.offset + UInt64(record.headerBytes + start)
-            guard try segment.file.read(at: offset, into: target) == wanted else {
-                throw DecodeError.corrupt("segment's end")
-            }
-            if let chunk = record.firstCorruptChunk(chunks, in: UnsafeRawBufferPointer(target)) {
-                throw DecodeError.corrupt("chunk \(chunk)")
-            }
-            return (range.lowerBound - start)..<(range.upperBound - start)
-        } catch {
-            problem = "\(error)"
-        }
-        // It may have been removed since it was found: then its space reads as zero.
-        guard try locate(shard) == location else { throw Self.missing(shard) }
-        logger.error("shard \(shard) cannot be read: \(problem)")
-        throw NetworkError(.corrupt, "shard \(shard.short) is damaged: \(problem)")
-    }
-
-    static func record(
-        at location: ShardIndex.Location,
-        in segment: SegmentFiles.Segment
-    ) throws -> SegmentRecord {
-        let bytes = try segment.file.read(
-            at: location.offset,
-            count: SegmentRecord.headerBytes(length: location.length)
-        )
-        return try SegmentRecord(decoding: bytes, salt: segment.header.salt)
-    }
-}
-
-/// A range of a shard that was found and is still to be read.
-package struct ShardRead: Sendable {
-    fileprivate let store: ShardStore
-    fileprivate let shard: ShardID
-    fileprivate let location: ShardIndex.Location
-    fileprivate let range: Range<Int>
-
-    /// Bytes of buffer that `read` needs: whole chunks.
-    package var bufferBytes: Int {
-        let chunks = Self.chunks(around: range)
-        return min(chunks.upperBound * SegmentRecord.chunkBytes, location.length)
-            - chunks.lowerBound * SegmentRecord.chunkBytes
-    }
-
-    /// Reads into `buffer`, of `bufferBytes`, and checks what it read.
-    ///
-    /// Blocks for the disk.
-    ///
-    /// - Returns: the part of `buffer` that was asked for.
-    package func read(
-        into buffer: UnsafeMutableRawBufferPointer
-    ) throws(NetworkError) -> Range<Int> {
-        try store.read(shard, location, range, into: buffer)
-    }
-
-    fileprivate static func chunks(around range: Range<Int>) -> Range<Int> {
-        let last = (range.upperBound - 1) / SegmentRecord.chunkBytes
-        return range.lowerBound / SegmentRecord.chunkBytes..<(last + 1)
-    }
 }

@@ -108,15 +108,14 @@ struct StoreRecovery {
         _ changes: inout ShardIndex.Changes
     ) throws {
         if let older = changes.added.removeValue(forKey: record.shard) {
-            try files.punch(older.segment, offset: older.offset, length: older.length)
+            try files.punch(older.place)
         } else if let older = try index.find(record.shard) {
             changes.removed[record.shard] = older
         }
         changes.added[record.shard] = ShardIndex.Location(
+            of: record,
             segment: segment,
-            offset: offset,
-            length: record.length,
-            owner: record.owner
+            offset: offset
         )
     }
 
@@ -127,7 +126,7 @@ struct StoreRecovery {
         guard !freed.isEmpty else { return }
         for place in freed where WholeFile.exists(files.path(place.segment)) {
             do {
-                try files.punch(place.segment, offset: place.offset, length: place.length)
+                try files.punch(place)
             } catch {
                 logger.warning("space is not given back: \(error)")
             }
@@ -143,7 +142,12 @@ struct StoreRecovery {
         let rows = Dictionary(uniqueKeysWithValues: try index.segments().map { ($0.number, $0) })
         var changes = ShardIndex.Changes()
         for number in numbers {
-            guard let segment = try open(number) else { continue }
+            guard let segment = try open(number) else {
+                if let row = rows[number], row.live > 0 {
+                    try index.noteLost(segment: number, behind: 0, .corrupt)
+                }
+                continue
+            }
             let size = try segment.file.size()
             let end = rows[number]?.end ?? UInt64(SegmentRecord.alignment)
             if size > end {
@@ -154,11 +158,13 @@ struct StoreRecovery {
                 logger.error(
                     "\(files.path(number)) has lost its end: \(size) bytes instead of \(end)"
                 )
+                try index.noteLost(segment: number, behind: size, .missing)
             }
         }
         for row in rows.values where !numbers.contains(row.number) {
             if row.live > 0 {
                 logger.error("\(files.path(row.number)) is missing; its shards are lost")
+                try index.noteLost(segment: row.number, behind: 0, .missing)
             } else {
                 changes.gone.append(row.number)
             }
@@ -184,10 +190,9 @@ struct StoreRecovery {
             newEnd = scan.position
             if try index.find(record.shard) == nil {
                 changes.added[record.shard] = ShardIndex.Location(
+                    of: record,
                     segment: segment.number,
-                    offset: offset,
-                    length: record.length,
-                    owner: record.owner
+                    offset: offset
                 )
             }
         }

@@ -36,9 +36,12 @@ final class StoreWriter: Sendable {
         var segments: [UInt64: SegmentFiles.Segment] = [:]
         var answers: [(ShardStore.Completion, Result<Void, NetworkError>)] = []
         var footprint = 0
+        /// Of `footprint`, what takes the place of damaged records.
+        var refilled = 0
     }
 
     private let index: ShardIndex
+    private let damage: DamageLedger
     private let files: SegmentFiles
     private let directory: String
     private let capacityBytes: UInt64
@@ -50,12 +53,14 @@ final class StoreWriter: Sendable {
 
     init(
         recovered: StoreRecovery.Outcome,
+        damage: DamageLedger,
         files: SegmentFiles,
         directory: String,
         capacityBytes: UInt64,
         logger: Logger
     ) throws {
         index = recovered.index
+        self.damage = damage
         self.files = files
         self.directory = directory
         self.capacityBytes = capacityBytes
@@ -84,9 +89,9 @@ final class StoreWriter: Sendable {
             let before = (active: state.active, next: state.nextSegment)
             for command in commands {
                 switch command {
-                case .put(let record, let bytes, let range, let done):
+                case .put(let shard, let bytes, let range, let done):
                     let result = Result { () throws(NetworkError) in
-                        try put(record, bytes, range, &batch, &state)
+                        try put(shard, bytes, range, &batch, &state)
                     }
                     batch.answers.append((done, result))
                 case .delete(let shards, let owner, let done):
@@ -118,17 +123,27 @@ final class StoreWriter: Sendable {
     // MARK: Putting
 
     private func put(
-        _ record: SegmentRecord,
+        _ shard: PreparedShard,
         _ bytes: [UInt8],
         _ range: Range<Int>,
         _ batch: inout Batch,
         _ state: inout State
     ) throws(NetworkError) {
-        if let location = try find(record.shard, batch) {
-            return try checkSame(record, location, batch)
+        let record = shard.record
+        let older = try find(record.shard, batch)
+        if let older {
+            try checkSame(record, older)
+            // The same bytes take the place of rotten ones; a second copy of sound ones is none.
+            guard damage.contains(record.shard), batch.changes.added[record.shard] == nil else {
+                return
+            }
         }
         let footprint = record.footprint
-        guard usedBytes + UInt64(batch.footprint + footprint) <= capacityBytes else {
+        let freed = batch.refilled + (older?.place.footprint ?? 0)
+        guard
+            Int(clamping: usedBytes) + batch.footprint + footprint - freed
+                <= Int(clamping: capacityBytes)
+        else {
             throw NetworkError(.full, "the provider's capacity of \(capacityBytes) bytes is used")
         }
         do {
@@ -136,16 +151,18 @@ final class StoreWriter: Sendable {
             guard free >= ShardStore.diskReserveBytes + UInt64(footprint) else {
                 throw NetworkError(.full, "the provider's disk is full")
             }
-            let (segment, offset) = try append(record, bytes, range, &state)
+            let (segment, offset) = try append(shard, bytes, range, &state)
             batch.segments[segment.number] = segment
             batch.changes.ends[segment.number] = offset + UInt64(footprint)
+            if let older { batch.changes.removed[record.shard] = older }
+            if damage.contains(record.shard) { batch.changes.mended.insert(record.shard) }
             batch.changes.added[record.shard] = ShardIndex.Location(
+                of: record,
                 segment: segment.number,
-                offset: offset,
-                length: record.length,
-                owner: record.owner
+                offset: offset
             )
             batch.footprint += footprint
+            batch.refilled = freed
         } catch let error as NetworkError {
             throw error
         } catch let error as DiskError where error.isNoSpace {
@@ -158,11 +175,12 @@ final class StoreWriter: Sendable {
     }
 
     private func append(
-        _ record: SegmentRecord,
+        _ shard: PreparedShard,
         _ bytes: [UInt8],
         _ range: Range<Int>,
         _ state: inout State
     ) throws -> (SegmentFiles.Segment, offset: UInt64) {
+        let record = shard.record
         if let active = state.active,
             active.end + UInt64(record.footprint) > UInt64(SegmentFiles.segmentBytesMax)
         {
@@ -178,6 +196,10 @@ final class StoreWriter: Sendable {
                 from: UnsafeRawBufferPointer(rebasing: bytes[range])
             )
         }
+        try segment.file.write(
+            at: offset + UInt64(record.headerBytes + record.length),
+            shard.trailer.encoded(of: record, salt: segment.header.salt)
+        )
         state.active = (segment, offset + UInt64(record.footprint))
         return (segment, offset)
     }
@@ -191,21 +213,10 @@ final class StoreWriter: Sendable {
     /// The same shard may come again, when its owner has not heard our first answer.
     private func checkSame(
         _ record: SegmentRecord,
-        _ location: ShardIndex.Location,
-        _ batch: Batch
+        _ location: ShardIndex.Location
     ) throws(NetworkError) {
-        let stored: SegmentRecord?
-        do {
-            stored = try ShardStore.record(
-                at: location,
-                in: try files.segment(location.segment)
-            )
-        } catch {
-            logger.error("shard \(record.shard): \(error)")
-            stored = nil
-        }
         guard location.owner == record.owner, location.length == record.length,
-            stored?.root == record.root
+            files.root(at: location) == record.root
         else {
             throw NetworkError(
                 .exists,
@@ -223,13 +234,17 @@ final class StoreWriter: Sendable {
     ) throws(NetworkError) {
         var found: [(ShardID, ShardIndex.Location)] = []
         for shard in shards {
-            guard let location = try find(shard, batch) else { continue }
+            guard let location = try find(shard, batch) else {
+                if damage.contains(shard) { batch.changes.mended.insert(shard) }
+                continue
+            }
             guard location.owner == owner else {
                 throw NetworkError(.unauthorized, "shard \(shard.short) has another owner")
             }
             found.append((shard, location))
         }
         for (shard, location) in found {
+            if damage.contains(shard) { batch.changes.mended.insert(shard) }
             if let added = batch.changes.added.removeValue(forKey: shard) {
                 // Brought and removed in one batch: it never was; its space is freed all the same.
                 batch.changes.wasted.append(added.place)
@@ -272,7 +287,7 @@ final class StoreWriter: Sendable {
                 try segment.file.truncate(to: end)
                 try segment.file.syncData()
             }
-            try index.commit(changes)
+            try damage.commit(changes)
         } catch let error as DiskError where error.isNoSpace {
             return NetworkError(.full, "the provider's disk is full")
         } catch let error as SQLiteError where error.isFull {
@@ -318,17 +333,16 @@ final class StoreWriter: Sendable {
         guard !places.isEmpty else { return }
         for place in places {
             do {
-                let isFreed = try files.punch(
-                    place.segment,
-                    offset: place.offset,
-                    length: place.length
-                )
+                let isFreed = try files.punch(place)
                 state.punched.append(place)
                 if !isFreed, state.canPunch {
                     state.canPunch = false
                     logger.warning("\(directory): this file system cannot free parts of files")
                     logger.warning("space comes back a whole segment of 256 MiB at a time")
                 }
+            } catch let error as DiskError where error.isNotFound {
+                // The segment is lost, and its space with it.
+                state.punched.append(place)
             } catch {
                 // Its row in `freed` stays, so the next start tries again.
                 logger.warning("space is not given back: \(error)")

@@ -1,0 +1,151 @@
+import Network
+import Primitives
+import Proofs
+import Transport
+import Sealing
+import Logging
+
+extension ProviderOrders {
+    /// How an order stands to a challenge.
+    enum Standing {
+        /// Not known here, or only in an older state.
+        case unknown
+        /// We have a newer state.
+        case stale(OrderState, Grant?)
+        case current(OrderTree)
+    }
+
+    /// What there is to prove for `challenge`, if `peer` may ask.
+    func standing(
+        _ challenge: Challenge,
+        from peer: NodeID
+    ) throws(NetworkError) -> Standing {
+        guard challenge.provider == provider.publicKey.nodeID else {
+            throw NetworkError(
+                .malformed,
+                "the challenge is for provider \(challenge.provider.short)"
+            )
+        }
+        return try withState { state in
+            guard let order = state.orders[challenge.order] else { return .unknown }
+            try check(peer, may: [.audit], on: order, in: state)
+            guard order.state.sequence >= challenge.sequence else {
+                logger.error(
+                    """
+                    order \(order.id) is asked for at sequence \(challenge.sequence), but known \
+                    only at \(order.state.sequence): this provider lost what it signed
+                    """
+                )
+                return .unknown
+            }
+            guard order.state.sequence == challenge.sequence,
+                order.state.commitment == challenge.commitment
+            else { return .stale(order.state, order.grant) }
+            return .current(try tree(of: order.id, in: &state))
+        }
+    }
+
+    /// Checks that the owner has an order here, and that no order says something else of the
+    /// shard.
+    ///
+    /// The second matters when a shard was lost: under its id no other bytes may come.
+    func checkPut(
+        _ shard: ShardID,
+        root: Digest,
+        bytes: UInt64,
+        owner: NodeID
+    ) throws(NetworkError) {
+        try withState { state in
+            let orders = state.byOwner[owner, default: []]
+            guard !orders.isEmpty else {
+                throw NetworkError(
+                    .refused,
+                    "\(owner.short) has no order at this provider; open one before putting shards"
+                )
+            }
+            for id in orders {
+                let tree = try tree(of: id, in: &state)
+                guard let position = tree.position(of: shard) else { continue }
+                let entry = tree[position]
+                guard entry.root == root, entry.bytes == bytes else {
+                    throw NetworkError(
+                        .exists,
+                        "shard \(shard.short) is in order \(id.short) with other bytes; take it"
+                            + " out of the order and delete it first"
+                    )
+                }
+            }
+        }
+    }
+
+    /// Checks that no order holds the shards, and keeps amendments from adding them until
+    /// `endDeletion`.
+    func beginDeletion(_ shards: [ShardID], owner: NodeID) throws(NetworkError) {
+        try withState { state in
+            for id in state.byOwner[owner, default: []] {
+                let tree = try tree(of: id, in: &state)
+                if let held = shards.first(where: { tree.position(of: $0) != nil }) {
+                    throw NetworkError(
+                        .refused,
+                        "shard \(held.short) is in order \(id.short); take it out of the order"
+                            + " before deleting it"
+                    )
+                }
+            }
+            for shard in shards { state.deleting[shard, default: 0] += 1 }
+        }
+    }
+
+    func endDeletion(_ shards: [ShardID]) {
+        try? withState { state in
+            for shard in shards {
+                let count = state.deleting[shard, default: 1] - 1
+                state.deleting[shard] = count > 0 ? count : nil
+            }
+        }
+    }
+
+    // MARK: Damage
+
+    /// Those of `shards` that the order holds, at most `limit`.
+    func held(
+        _ shards: some Sequence<ShardID>,
+        by tree: OrderTree,
+        limit: Int
+    ) -> [ShardID] {
+        Array(shards.lazy.filter { tree.position(of: $0) != nil }.prefix(limit))
+    }
+
+    var ids: [OrderID] { (try? withState { Array($0.orders.keys) }) ?? [] }
+
+    /// Remembers which of an order's entries from `position` on are not in the store.
+    ///
+    /// - Returns: where to go on, or `nil` at the end.
+    func noteMissing(
+        in order: OrderID,
+        from position: Int,
+        limit: Int
+    ) throws(NetworkError) -> Int? {
+        // Under the lock, because a deletion begins under it too.
+        try withState { state in
+            let tree = try tree(of: order, in: &state)
+            let end = min(position + limit, tree.count)
+            guard position < end else { return nil }
+            for index in position..<end where !tree[index].isTombstone {
+                _ = try store.noteMissing(tree[index].shard)
+            }
+            return end
+        }
+    }
+
+    /// Whether any order holds the shard.
+    func isHeld(_ shard: ShardID) throws(NetworkError) -> Bool {
+        try withState { state in
+            for id in Array(state.orders.keys)
+            where try tree(of: id, in: &state).position(of: shard) != nil {
+                return true
+            }
+            return false
+        }
+    }
+}
