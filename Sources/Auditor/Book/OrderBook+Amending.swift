@@ -1,0 +1,265 @@
+import Logging
+import Network
+import Primitives
+import Proofs
+import SQLite
+import Synchronization
+import Transport
+
+/// Changing orders by compare-and-swap.
+extension OrderBook {
+    /// Times that another client may be faster.
+    private static let swapsMax = 6
+    /// Waits after failures: 2 s, doubled up to 5 minutes.
+    private static let retryFirst = 2.0
+    private static let retryMax = 300.0
+
+    // MARK: The queue
+
+    /// Amends all orders for which something is queued.
+    ///
+    /// Blocks.
+    package func flush() {
+        for provider in state.withLock({ Array($0.queues.keys) }) { flush(provider) }
+    }
+
+    /// Providers whose queue is due.
+    func queuesDue(at time: Timestamp) -> [NodeID] {
+        let interval = configuration.amendInterval.inSeconds
+        return state.withLock { state in
+            state.queues.filter { _, queue in
+                if let notBefore = queue.notBefore, notBefore > time { return false }
+                return queue.entries.count >= Self.batchUsual
+                    || time.seconds(since: queue.since) >= interval
+            }.map(\.key)
+        }
+    }
+
+    var hasQueued: Bool { state.withLock { !$0.queues.isEmpty } }
+
+    /// Amends one order until nothing is queued for it, or a failure.
+    func flush(_ provider: NodeID) {
+        let lane = lane(of: provider)
+        while true {
+            let goesOn = lane.gate.withLock { lane in flushBatch(provider, in: &lane) }
+            guard goesOn else { return }
+        }
+    }
+
+    /// `false` if nothing is queued, or the provider does not take it now.
+    private func flushBatch(_ provider: NodeID, in lane: inout Lane) -> Bool {
+        let batch = state.withLock { state in
+            Array((state.queues[provider]?.entries ?? [:]).values.prefix(Self.batchMax))
+        }
+        guard !batch.isEmpty else { return false }
+        do throws(NetworkError) {
+            _ = try ensureOrder(with: provider, in: &lane)
+            try add(batch, to: provider, in: &lane)
+            let time = now()
+            state.withLock { state in
+                state.queues[provider]?.failures = 0
+                state.queues[provider]?.notBefore = nil
+                state.queues[provider]?.since = time
+            }
+            return true
+        } catch {
+            putOff(provider, error)
+            return false
+        }
+    }
+
+    private func putOff(_ provider: NodeID, _ error: NetworkError) {
+        let time = now()
+        let failures = state.withLock { state -> Int in
+            guard var queue = state.queues[provider] else { return 0 }
+            let wait = min(Self.retryFirst * Double(1 << min(queue.failures, 20)), Self.retryMax)
+            queue.failures += 1
+            queue.notBefore = time.adding(wait)
+            state.queues[provider] = queue
+            return queue.failures
+        }
+        if failures == 1 {
+            logger.warning("provider \(provider.short) takes no amendment yet: \(error)")
+        }
+    }
+
+    /// Adds entries, and finds those that the provider refuses by halving.
+    private func add(
+        _ batch: [OrderEntry],
+        to provider: NodeID,
+        in lane: inout Lane
+    ) throws(NetworkError) {
+        do throws(NetworkError) {
+            try amend(provider, adding: batch, removing: [], in: &lane)
+            dequeue(batch, provider)
+        } catch {
+            guard error.code == .notFound || error.code == .corrupt || error.code == .malformed,
+                liveOrder(with: provider) != nil
+            else { throw error }
+            guard batch.count > 1 else {
+                noteRefused(batch[0], by: provider, error)
+                return
+            }
+            try add(Array(batch[..<(batch.count / 2)]), to: provider, in: &lane)
+            try add(Array(batch[(batch.count / 2)...]), to: provider, in: &lane)
+        }
+    }
+
+    private func dequeue(_ batch: [OrderEntry], _ provider: NodeID) {
+        state.withLock { state in
+            guard var queue = state.queues[provider] else { return }
+            for entry in batch where queue.entries[entry.shard] == entry {
+                queue.entries[entry.shard] = nil
+            }
+            state.queues[provider] = queue.entries.isEmpty ? nil : queue
+        }
+    }
+
+    /// The provider has not got what it acknowledged.
+    private func noteRefused(_ entry: OrderEntry, by provider: NodeID, _ error: NetworkError) {
+        logger.error("provider \(provider.short) signs for no shard \(entry.shard.short): \(error)")
+        dequeue([entry], provider)
+        noteLost(
+            [entry.shard],
+            at: provider,
+            error.code == .notFound ? .missing : .corrupt
+        )
+    }
+
+    // MARK: Amending
+
+    /// Changes the live order with a provider, as often as it takes.
+    ///
+    /// - Throws: `notFound` after the order was retired, if the provider does not know it any more.
+    func amend(
+        _ provider: NodeID,
+        adding: [OrderEntry],
+        removing: [ShardID],
+        in lane: inout Lane
+    ) throws(NetworkError) {
+        var swapsLeft = Self.swapsMax
+        while let order = liveOrder(with: provider) {
+            let tree = try tree(of: order, in: &lane)
+            let changes = tree.changes(adding: adding, removing: removing)
+            guard !changes.isEmpty else { return }
+            do throws(NetworkError) {
+                try send(Array(changes.prefix(AmendOrder.changesMax)), to: order, tree, in: &lane)
+            } catch  where error.code == .exists && swapsLeft > 0 {
+                swapsLeft -= 1
+                _ = try resync(order, in: &lane)
+            } catch  where error.code == .notFound {
+                try confirmLost(order, in: &lane, error)
+            }
+        }
+        if !adding.isEmpty {
+            throw NetworkError(.notFound, "no order with provider \(provider.short)")
+        }
+    }
+
+    private func send(
+        _ changes: [OrderChange],
+        to order: HeldOrder,
+        _ tree: OrderTree,
+        in lane: inout Lane
+    ) throws(NetworkError) {
+        var tree = tree
+        do throws(OrderError) {
+            try tree.apply(changes)
+        } catch {
+            throw NetworkError(.refused, "order \(order.id.short): \(error)")
+        }
+        let proposal = try proposal(
+            order.id,
+            sequence: order.state.sequence + 1,
+            tree.commitment
+        )
+        let state = try ask(
+            AmendOrder(
+                order: order.id,
+                baseSequence: order.state.sequence,
+                changes: changes,
+                proposal: proposal,
+                grant: identity.grant
+            ),
+            of: order.provider
+        )
+        guard state.proposal == proposal else {
+            throw NetworkError(
+                .refused,
+                "provider \(order.provider.short) signed something else than was proposed"
+            )
+        }
+        try verify(state, order.terms, grants: [])
+        let tombstones = changes.count { $0.entry.isTombstone }
+        var amended = order
+        amended.state = state
+        amended.shards += changes.count - 2 * tombstones
+        try write { [amended] (store) throws(SQLiteError) in
+            try store.store(changes, of: amended.row, state: state, shards: amended.shards)
+        }
+        merge(amended)
+        lane = Lane(tree: tree, order: order.id, usedAt: now())
+    }
+
+    private func tree(of order: HeldOrder, in lane: inout Lane) throws(NetworkError) -> OrderTree {
+        if let tree = lane.tree, lane.order == order.id,
+            tree.commitment == order.commitment
+        {
+            return tree
+        }
+        let entries = try read { (store) throws(SQLiteError) in try store.entries(of: order.row) }
+        if let tree = try? OrderTree(entries: entries), tree.commitment == order.commitment {
+            lane = Lane(tree: tree, order: order.id, usedAt: now())
+            return tree
+        }
+        // The book is damaged; the provider has what it signed.
+        try write { (store) throws(SQLiteError) in
+            try store.store([], of: order.row, state: order.state, shards: 0, count: 0)
+        }
+        try refetch(order, in: &lane)
+        guard let tree = lane.tree else {
+            throw NetworkError(.corrupt, "order \(order.id.short) cannot be read again")
+        }
+        return tree
+    }
+
+    // MARK: Orders that are gone
+
+    /// Makes sure that the provider does not know an order, and retires it then.
+    ///
+    /// - Throws: `error` if the provider knows it, so that something else was not found.
+    func confirmLost(
+        _ order: HeldOrder,
+        in lane: inout Lane,
+        _ error: NetworkError
+    ) throws(NetworkError) {
+        let heads = try ask(
+            OrderHead(volume: identity.volume, owner: identity.owner),
+            of: order.provider
+        ).orders
+        guard !heads.contains(where: { $0.terms.id == order.id }) else { throw error }
+        try retire(order, in: &lane)
+    }
+
+    /// The provider does not know an order that it signed: all its shards are lost.
+    func retire(_ order: HeldOrder, in lane: inout Lane) throws(NetworkError) {
+        let entries = try read { (store) throws(SQLiteError) in
+            try store.entries(of: order.row)
+        }
+        let shards = entries.filter { !$0.isTombstone }.map(\.shard)
+        logger.error(
+            """
+            provider \(order.provider.short) does not know order \(order.id.short) of \
+            \(shards.count) shards any more
+            """
+        )
+        noteLost(shards, at: order.provider, .orderLost)
+        try write { (store) throws(SQLiteError) in try store.setLive(order.row, false) }
+        var retired = self.order(order.id) ?? order
+        retired.isLive = false
+        update(retired)
+        lane = Lane()
+        // Nobody knows whether it has another one.
+        _ = state.withLock { $0.withoutOrder.remove(order.provider) }
+    }
+}
