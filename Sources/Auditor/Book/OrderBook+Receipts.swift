@@ -1,6 +1,7 @@
 import Network
 package import Primitives
 package import Proofs
+import Reliability
 import SQLite
 import Sealing
 import Synchronization
