@@ -68,22 +68,7 @@ package final class RemoteNetwork: StorageNetwork {
         bytes: UnsafeRawBufferPointer,
         root: Digest
     ) -> Pending<Void> {
-        guard bytes.count > 0, bytes.count <= Geometry.shardBytesMax,
-            bytes.count.isMultiple(of: Geometry.leafBytes)
-        else {
-            let error = NetworkError(
-                .malformed,
-                "shard \(shard.short) of \(bytes.count) bytes is not whole leaves"
-            )
-            return Pending(.failure(error))
-        }
-        return request(
-            .putShard,
-            to: provider,
-            head: PutShard(owner: owner, shard: shard, root: root).encoded,
-            payload: Payload(copying: bytes),
-            timeout: Self.putTimeout
-        ).map { _ in }
+        calls.put(shard, to: provider, bytes: bytes, root: root)
     }
 
     package func get(
@@ -92,65 +77,15 @@ package final class RemoteNetwork: StorageNetwork {
         offset: Int,
         count: Int
     ) -> Pending<[UInt8]> {
-        guard count > 0 else { return Pending(.success([])) }
-        guard offset >= 0, offset <= Geometry.shardBytesMax,
-            count <= Geometry.shardBytesMax - offset
-        else {
-            let error = NetworkError(
-                .malformed,
-                "no shard has \(count) bytes from \(offset) on"
-            )
-            return Pending(.failure(error))
-        }
-        let query = GetShard(
-            owner: owner,
-            shard: shard,
-            offset: UInt32(offset),
-            count: UInt32(count)
-        )
-        return request(
-            .getShard,
-            to: provider,
-            head: query.encoded,
-            timeout: Self.getTimeout
-        ).map { (body) throws(NetworkError) in
-            guard body.count == count else {
-                throw NetworkError(
-                    .malformed,
-                    "provider \(provider.short) gave \(body.count) bytes of shard \(shard.short)"
-                        + " instead of \(count)"
-                )
-            }
-            return body
-        }
+        calls.get(shard, from: provider, offset: offset, count: count)
     }
 
     package func delete(_ shards: [ShardID], from provider: NodeID) -> Pending<Void> {
-        var parts: [Pending<Void>] = []
-        var rest = shards[...]
-        while !rest.isEmpty {
-            let query = DeleteShards(
-                owner: owner,
-                shards: Array(rest.prefix(DeleteShards.shardsMax))
-            )
-            rest = rest.dropFirst(DeleteShards.shardsMax)
-            parts.append(
-                request(
-                    .deleteShards,
-                    to: provider,
-                    head: query.encoded,
-                    timeout: Self.deleteTimeout
-                ).map { _ in }
-            )
-        }
-        return .all(parts)
+        calls.delete(shards, from: provider)
     }
 
     package func ask<Q: ProviderQuery>(_ query: Q, of provider: NodeID) -> Pending<Q.Answer> {
-        request(Q.operation, to: provider, head: query.encoded, timeout: Q.timeout).map {
-            (body) throws(NetworkError) in
-            try KeeperClient.decode(Q.Answer.self, body)
-        }
+        calls.ask(query, of: provider)
     }
 
     package func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> { keepers.ask(query) }
@@ -199,6 +134,12 @@ package final class RemoteNetwork: StorageNetwork {
     }
 
     // MARK: Asking
+
+    private var calls: ProviderCalls {
+        ProviderCalls(owner: owner) { operation, provider, head, payload, timeout in
+            self.request(operation, to: provider, head: head, payload: payload, timeout: timeout)
+        }
+    }
 
     /// Sends to a provider; one that is not in the directory is looked for there once more.
     private func request(

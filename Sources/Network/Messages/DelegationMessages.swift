@@ -255,6 +255,9 @@ package struct ReplaceBucket: Hashable, KeeperQuery {
         guard isLast || !stripes.isEmpty else {
             throw .invalid(field: "stripes", reason: "none in a page that is not the last")
         }
+        guard after.map({ $0.bytes[0] == bucket }) ?? true else {
+            throw .invalid(field: "after", reason: "not of the bucket")
+        }
         var last = after
         for stripe in stripes {
             guard stripe.bucket == bucket, last.map({ $0 < stripe.id }) ?? true else {

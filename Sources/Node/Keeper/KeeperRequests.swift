@@ -2,17 +2,20 @@ import Disk
 import Logging
 import Network
 import Primitives
+import Proofs
 import Sealing
 import Transport
 import Wire
 
 /// Answers what peers ask a keeper.
 struct KeeperRequests: RequestHandler {
-    let state: KeeperState
+    let services: KeeperServices
     let workers: WorkerPool
-    let identity: SigningKey
     let advertise: NodeAddress?
     let logger: Logger
+
+    private var state: KeeperState { services.state }
+    private var identity: SigningKey { services.identity }
 
     func handle(_ request: Request, reply: Reply) {
         let isTaken = workers.submit {
@@ -47,14 +50,75 @@ struct KeeperRequests: RequestHandler {
             return VolumeList(volumes: try state.volumes(of: request.peer)).encoded
         case .exportNetwork:
             return try export(try ExportNetwork(decoding: request.body))
-        case .fetchBeacons, .reportCustody, .listScores, .delegate, .undelegate, .holdVolume,
-            .putStripes, .replaceBucket, .fetchRepairs:
-            throw NetworkError.unknown(request.operation)
+        case .fetchBeacons:
+            let query = try FetchBeacons(decoding: request.body)
+            return BeaconList(blocks: try services.beacons.blocks(query, now: Clock.now())).encoded
+        case .reportCustody:
+            let report = try ReportCustody(decoding: request.body)
+            try services.register.take(report, from: request.peer, now: Clock.now())
+            return []
+        case .listScores:
+            let query = try ListScores(decoding: request.body)
+            return try services.scores(query, now: Clock.now()).encoded
+        case .delegate:
+            return try delegate(try Delegate(decoding: request.body), of: request).encoded
+        case .undelegate:
+            let volume = try Undelegate(decoding: request.body).volume
+            try services.delegations.undelegate(key(volume, request))
+            logger.info("volume \(volume.short) of \(request.peer.short) taken back")
+            return []
+        case .holdVolume:
+            let volume = try HoldVolume(decoding: request.body).volume
+            return try services.delegations.hold(key(volume, request)).encoded
+        case .putStripes:
+            try services.delegations.put(
+                try PutStripes(decoding: request.body),
+                of: request.peer
+            )
+            return []
+        case .replaceBucket:
+            try services.delegations.replace(
+                try ReplaceBucket(decoding: request.body),
+                of: request.peer
+            )
+            return []
+        case .fetchRepairs:
+            return try services.delegations.repairs(
+                try FetchRepairs(decoding: request.body),
+                of: request.peer
+            ).encoded
         case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
             .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
             .setLeaving:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
+    }
+
+    private func key(_ volume: VolumeID, _ request: Request) -> DelegationKey {
+        DelegationKey(owner: request.peer, volume: volume)
+    }
+
+    private func delegate(_ query: Delegate, of request: Request) throws -> DelegationState {
+        let grant = query.grant
+        let now = Clock.now()
+        guard grant.ownerKey == request.peerKey else {
+            throw NetworkError(.unauthorized, "the grant is not signed by you")
+        }
+        guard grant.allows(.audit, to: services.id, volume: grant.volume, at: now) else {
+            throw NetworkError(
+                .unauthorized,
+                "the grant does not let this keeper audit volume \(grant.volume.short)"
+                    + (now < grant.expires ? "" : ": it has expired")
+            )
+        }
+        let delegation = Delegation(
+            key: key(grant.volume, request),
+            grant: grant,
+            repairKey: query.repairKey,
+            code: query.code
+        )
+        logger.info("\(delegation.key) delegated")
+        return try services.delegations.delegate(delegation, now: now)
     }
 
     private func register(_ volume: VolumeRegistration, of peer: NodeID) throws {

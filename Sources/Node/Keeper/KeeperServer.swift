@@ -1,3 +1,4 @@
+package import Auditor
 package import Logging
 package import Network
 package import Primitives
@@ -6,18 +7,21 @@ import Disk
 import Sealing
 import Synchronization
 
-/// A keeper: the directory of a network's providers, and the register of its volumes.
+/// A keeper: the directory of a network's providers and the register of its volumes, its beacon,
+/// its judge of providers, and who looks after volumes while their owners are away.
 package final class KeeperServer: Sendable {
     private struct Running {
         let directory: NodeDirectory
-        let state: KeeperState
+        let services: KeeperServices
         let loops: EventLoops
         let workers: WorkerPool
+        let rounds: KeeperRounds
+        let custody: CustodyHost
         let listener: Listener
     }
 
-    /// One: everything it does is a small transaction of one database.
-    private static let workerThreads = 1
+    /// Two: everything it does is a transaction of one database or the other.
+    private static let workerThreads = 2
 
     private let configuration: KeeperConfiguration
     private let logger: Logger
@@ -36,14 +40,19 @@ package final class KeeperServer: Sendable {
     /// - Throws: `NodeError`, one line.
     package func start() throws(NodeError) -> NodeAddress {
         let directory = try NodeDirectory(path: configuration.directory, role: "keeper")
-        let state = try KeeperState(directory: configuration.directory)
         let loops = EventLoops()
         let workers = WorkerPool(threads: Self.workerThreads)
         do {
+            let services = try open(directory.identity, loops)
+            let custody = try CustodyHost(
+                directory: configuration.directory + "/custody",
+                configuration: configuration.custody,
+                services: services,
+                logger: logger
+            )
             let handler = KeeperRequests(
-                state: state,
+                services: services,
                 workers: workers,
-                identity: directory.identity,
                 advertise: configuration.advertise,
                 logger: logger
             )
@@ -55,12 +64,24 @@ package final class KeeperServer: Sendable {
                 handler: handler,
                 logger: logger
             )
+            let rounds = KeeperRounds(services: services, logger: logger)
+            do {
+                try rounds.start()
+                try custody.start()
+            } catch {
+                rounds.stop()
+                listener.stop()
+                services.pool.stop()
+                throw error
+            }
             running.withLock {
                 $0 = Running(
                     directory: directory,
-                    state: state,
+                    services: services,
                     loops: loops,
                     workers: workers,
+                    rounds: rounds,
+                    custody: custody,
                     listener: listener
                 )
             }
@@ -74,8 +95,32 @@ package final class KeeperServer: Sendable {
             workers.stop()
             loops.stop()
             directory.release()
-            throw NodeError("\(error)")
+            throw error as? NodeError ?? NodeError("\(error)")
         }
+    }
+
+    private func open(
+        _ identity: SigningKey,
+        _ loops: EventLoops
+    ) throws -> KeeperServices {
+        let path = configuration.directory
+        let database = try KeeperDatabase(path: path + "/keeper.db", format: .keeper)
+        let histories = try ProviderHistories(database: database)
+        return KeeperServices(
+            identity: identity,
+            state: try KeeperState(database: database, histories: histories),
+            histories: histories,
+            beacons: try BeaconChain(
+                database: database,
+                directory: path,
+                identity: identity,
+                epochSeconds: configuration.epochSeconds,
+                logger: logger
+            ),
+            register: CustodyRegister(database: database, histories: histories, logger: logger),
+            delegations: try DelegationStore(directory: path, holdLasts: configuration.holdLasts),
+            pool: try ConnectionPool(identity: identity, loops: loops)
+        )
     }
 
     /// Ends it in order.
@@ -89,7 +134,10 @@ package final class KeeperServer: Sendable {
         guard let running else { return }
         running.listener.stop()
         running.workers.stop()
-        running.state.flush(now: Clock.now())
+        running.rounds.stop()
+        running.custody.stop()
+        running.services.state.flush(now: Clock.now())
+        running.services.pool.stop()
         running.loops.stop()
         running.directory.release()
     }
@@ -128,4 +176,16 @@ package final class KeeperServer: Sendable {
 
     /// The keeper's id while it runs.
     package var id: NodeID? { running.withLock { $0?.directory.identity.publicKey.nodeID } }
+
+    /// Seconds of its epochs, while it runs.
+    package var epochSeconds: UInt32? {
+        running.withLock { $0?.services.beacons.epochSeconds }
+    }
+
+    /// What the keeper's custodian knows of a delegated volume; `nil` while the owner looks after it
+    /// itself.
+    package func custodyStatus(of volume: VolumeID, owner: NodeID) -> CustodyStatus? {
+        let custody = running.withLock { $0?.custody }
+        return custody?.status(of: DelegationKey(owner: owner, volume: volume))
+    }
 }

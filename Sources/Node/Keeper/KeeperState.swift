@@ -12,9 +12,6 @@ import Wire
 /// Providers are answered from memory; the database under it changes when a provider does, and
 /// from time to time, but not with each heartbeat. Volumes are in the database only.
 final class KeeperState: Sendable {
-    /// "MEFK", as SQLite has it in the header.
-    private static let applicationID: Int64 = 0x4d45_464b
-    private static let version: Int64 = 1
     /// How often what heartbeats tell is written down at least.
     private static let writeInterval: Double = 60
     /// After a start, providers known from before count as up for the time in which they would
@@ -23,18 +20,6 @@ final class KeeperState: Sendable {
     /// A provider unheard of for so long gives way when the directory is full: 30 days.
     private static let forgetAfter: Double = 30 * 86_400
 
-    private static let schema = """
-        BEGIN;
-        CREATE TABLE providers (
-            node BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
-        CREATE TABLE volumes (
-            id BLOB PRIMARY KEY, owner BLOB NOT NULL, registration BLOB NOT NULL) WITHOUT ROWID;
-        CREATE INDEX volumes_by_owner ON volumes (owner);
-        PRAGMA application_id = \(applicationID);
-        PRAGMA user_version = \(version);
-        COMMIT;
-        """
-
     private struct Provider {
         var record: ProviderRecord
         var writtenAt: Timestamp
@@ -42,31 +27,18 @@ final class KeeperState: Sendable {
         var isHeard: Bool
     }
 
-    private let path: String
     private let startedAt = Clock.now()
     private let providers: Mutex<[NodeID: Provider]>
-    /// Held over its I/O: that is what it is for.
-    private let database: Mutex<Database>
+    private let database: KeeperDatabase
+    private let histories: ProviderHistories
 
-    init(directory: String) throws(NodeError) {
-        path = directory + "/keeper.db"
-        do throws(SQLiteError) {
-            let database = try Database(path: path)
-            // Also after a crash before the schema was made.
-            if try database.integer("SELECT count(*) FROM sqlite_schema") == 0 {
-                try database.executeScript(Self.schema)
-            }
-            guard try database.integer("PRAGMA application_id") == Self.applicationID,
-                try database.integer("PRAGMA user_version") == Self.version
-            else {
-                throw SQLiteError(
-                    extendedCode: 26,
-                    message: "\(path) is not a keeper's database of version 1"
-                )
-            }
-            try database.useWriteAheadLog(synchronous: .full)
-            let records = try database.query("SELECT record FROM providers") { $0.blob(0) }
-                .compactMap { try? ProviderRecord(decoding: $0) }
+    init(database: KeeperDatabase, histories: ProviderHistories) throws(NodeError) {
+        self.database = database
+        self.histories = histories
+        do {
+            let records = try database.withLock { database in
+                try database.query("SELECT record FROM providers") { $0.blob(0) }
+            }.compactMap { try? ProviderRecord(decoding: $0) }
             providers = Mutex(
                 Dictionary(
                     records.map {
@@ -75,35 +47,31 @@ final class KeeperState: Sendable {
                     uniquingKeysWith: { first, _ in first }
                 )
             )
-            self.database = Mutex(database)
+        } catch let error as SQLiteError {
+            throw NodeError(error)
         } catch {
-            let remedy =
-                error.isFull
-                ? "make room on its disk"
-                : "put a copy back, or move it away to begin with an empty directory"
-            throw NodeError(
-                NodeError.Code(error),
-                "the keeper's database cannot be used: \(error); \(remedy)"
-            )
+            throw NodeError("\(error)")
         }
     }
 
     // MARK: Providers
 
-    /// Takes a heartbeat; tells whether the provider is new or has moved.
+    /// Takes a heartbeat; tells whether the provider is new, has moved, or is leaving.
     func note(_ heartbeat: Heartbeat, from id: NodeID, now: Timestamp) throws -> Bool {
-        let record = ProviderRecord(
-            id: id,
-            address: heartbeat.address,
-            domain: heartbeat.domain,
-            capacityBytes: heartbeat.capacityBytes,
-            usedBytes: heartbeat.usedBytes,
-            isUp: true,
-            lastSeen: now
-        )
-        let (isNews, isDue, dropped) = try providers.withLock {
-            providers throws -> (Bool, Bool, NodeID?) in
+        let (record, isNews, isDue, dropped) = try providers.withLock {
+            providers throws -> (ProviderRecord, Bool, Bool, NodeID?) in
             let old = providers[id]
+            let record = ProviderRecord(
+                id: id,
+                address: heartbeat.address,
+                domain: heartbeat.domain,
+                capacityBytes: heartbeat.capacityBytes,
+                usedBytes: heartbeat.usedBytes,
+                isUp: true,
+                lastSeen: now,
+                firstSeen: old?.record.firstSeen ?? now,
+                isLeaving: heartbeat.isLeaving
+            )
             var dropped: NodeID?
             if old == nil, providers.count >= ProviderList.providersMax {
                 dropped = Self.longestAway(providers, now: now)
@@ -117,11 +85,13 @@ final class KeeperState: Sendable {
             }
             let isNews =
                 old?.record.address != record.address || old?.record.domain != record.domain
+                || old?.record.isLeaving != record.isLeaving
             let isDue = old.map { now.seconds(since: $0.writtenAt) >= Self.writeInterval } ?? true
             let writtenAt = isNews || isDue ? now : old?.writtenAt ?? now
             providers[id] = Provider(record: record, writtenAt: writtenAt, isHeard: true)
-            return (isNews, isDue, dropped)
+            return (record, isNews, isDue, dropped)
         }
+        histories.noteBeat(of: id, damagedShards: heartbeat.damagedShards, now: now)
         if let dropped { try remove(dropped) }
         if isNews || isDue { try write([record]) }
         return isNews
@@ -142,6 +112,18 @@ final class KeeperState: Sendable {
         }.sorted { $0.id < $1.id }
     }
 
+    /// Where a provider was last heard of; `nil` if it is not known.
+    func address(of id: NodeID) -> NodeAddress? {
+        providers.withLock { $0[id]?.record.address }
+    }
+
+    /// Notes in the histories which providers are silent.
+    func noteSilence(now: Timestamp) {
+        for provider in providers(now: now) where !provider.isUp {
+            histories.noteSilence(of: provider.id, now: now)
+        }
+    }
+
     /// Writes all providers down, as they are now.
     func flush(now: Timestamp) {
         // What is lost is only when providers were last seen.
@@ -158,22 +140,30 @@ final class KeeperState: Sendable {
     }
 
     private func write(_ records: [ProviderRecord]) throws {
-        try database.withLock { database in
-            try database.transaction {
-                for record in records {
-                    try database.execute(
-                        "INSERT OR REPLACE INTO providers VALUES (?, ?)",
-                        .blob(record.id.bytes),
-                        .blob(record.encoded)
-                    )
-                }
+        let changes = histories.takeChanges()
+        try database.transaction { database in
+            for record in records {
+                try database.execute(
+                    "INSERT OR REPLACE INTO providers VALUES (?, ?)",
+                    .blob(record.id.bytes),
+                    .blob(record.encoded)
+                )
+            }
+            for (id, history) in changes {
+                try database.execute(
+                    "INSERT OR REPLACE INTO histories VALUES (?, ?)",
+                    .blob(id.bytes),
+                    .blob(history)
+                )
             }
         }
     }
 
     private func remove(_ id: NodeID) throws {
-        try database.withLock { database in
+        histories.forget(id)
+        try database.transaction { database in
             try database.execute("DELETE FROM providers WHERE node = ?", .blob(id.bytes))
+            try database.execute("DELETE FROM histories WHERE provider = ?", .blob(id.bytes))
         }
     }
 
@@ -181,35 +171,33 @@ final class KeeperState: Sendable {
 
     /// Keeps a registration that was checked; its owner may replace it, nobody else.
     func register(_ volume: VolumeRegistration) throws {
-        try database.withLock { database in
-            try database.transaction {
-                let owner = try database.query(
-                    "SELECT owner FROM volumes WHERE id = ?",
-                    .blob(volume.id.bytes)
-                ) { $0.blob(0) }.first
-                if let owner, owner != volume.owner.bytes {
-                    throw NetworkError(
-                        .exists,
-                        "volume \(volume.id.short) is registered by another owner"
-                    )
-                }
-                let count = try database.integer(
-                    "SELECT count(*) FROM volumes WHERE owner = ?",
-                    .blob(volume.owner.bytes)
-                )
-                guard owner != nil || count < VolumeList.volumesMax else {
-                    throw NetworkError(
-                        .full,
-                        "you have \(VolumeList.volumesMax) volumes here, the most allowed"
-                    )
-                }
-                try database.execute(
-                    "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?)",
-                    .blob(volume.id.bytes),
-                    .blob(volume.owner.bytes),
-                    .blob(volume.encoded)
+        try database.transaction { database in
+            let owner = try database.query(
+                "SELECT owner FROM volumes WHERE id = ?",
+                .blob(volume.id.bytes)
+            ) { $0.blob(0) }.first
+            if let owner, owner != volume.owner.bytes {
+                throw NetworkError(
+                    .exists,
+                    "volume \(volume.id.short) is registered by another owner"
                 )
             }
+            let count = try database.integer(
+                "SELECT count(*) FROM volumes WHERE owner = ?",
+                .blob(volume.owner.bytes)
+            )
+            guard owner != nil || count < VolumeList.volumesMax else {
+                throw NetworkError(
+                    .full,
+                    "you have \(VolumeList.volumesMax) volumes here, the most allowed"
+                )
+            }
+            try database.execute(
+                "INSERT OR REPLACE INTO volumes VALUES (?, ?, ?)",
+                .blob(volume.id.bytes),
+                .blob(volume.owner.bytes),
+                .blob(volume.encoded)
+            )
         }
     }
 
