@@ -153,7 +153,7 @@ let package = Package(
             name: "mefs",
             dependencies: [
                 "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
-                "Transport", "Node", "Control", "Home", log, arguments,
+                "Transport", "Auditor", "Node", "Control", "Home", log, arguments,
             ],
             path: "Sources/CLI",
             swiftSettings: strict

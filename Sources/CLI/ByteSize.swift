@@ -60,6 +60,21 @@ enum Readable {
         return "\(value < 0 ? "-" : "")\(scaled / scale).\(padding)\(fraction)"
     }
 
+    /// "0.3 %", "1 in 5 million": a probability, 0...1.
+    static func chance(_ probability: Double) -> String {
+        guard probability > 0 else { return "no chance" }
+        if probability >= 0.0005 { return "\(decimal(probability * 100, digits: 1)) %" }
+        let odds = 1 / probability
+        if odds < 1e6 { return "1 in \(count(Int64(odds)))" }
+        if odds < 1e9 { return "1 in \(count(Int64(odds / 1e6))) million" }
+        return odds < 1e15 ? "1 in \(count(Int64(odds / 1e9))) billion" : "next to no chance"
+    }
+
+    /// "1.5 GiB·h": what was proved, times how long.
+    static func byteSeconds(_ count: Double) -> String {
+        "\(bytes(Int64(max(0, min(count / 3600, 1e18)))))·h"
+    }
+
     /// "8,000": groups of three digits.
     static func count(_ number: some BinaryInteger) -> String {
         var text = ""

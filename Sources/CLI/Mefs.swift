@@ -14,8 +14,8 @@ struct Mefs: ParsableCommand {
         version: Version.text,
         subcommands: [
             VolumeCommand.self, StatusCommand.self, SyncCommand.self, WaitCommand.self,
-            CacheCommand.self, NetworkCommand.self, ProviderCommand.self, KeeperCommand.self,
-            VersionCommand.self,
+            AuditCommand.self, CacheCommand.self, NetworkCommand.self, ProviderCommand.self,
+            KeeperCommand.self, VersionCommand.self,
         ]
     )
 }

@@ -62,8 +62,42 @@ extension VolumeStatus {
             ["down", rate(downloadBytesPerSecond, total: downloadedBytesTotal)],
             ["providers", "\(providersUp) up, \(providersDown) down"],
         ]
+        rows += custodyRows
         if let lastError { rows.append(["error", lastError]) }
         rows += shardErrors.suffix(5).map { ["shard", $0] }
+        return rows
+    }
+
+    /// What proves that it is there, and what is being rebuilt.
+    private var custodyRows: [[String]] {
+        var rows: [[String]] = []
+        if let lastProof, let lastProofAgeSeconds {
+            rows.append([
+                "proved", "all by \(lastProof), \(Readable.seconds(lastProofAgeSeconds)) ago",
+            ])
+        } else if epoch != nil {
+            rows.append(["proved", "not by all providers yet"])
+        }
+        if repairsPending + repairsDone > 0 {
+            rows.append([
+                "repairs",
+                "\(Readable.count(repairsPending)) shards wait, \(Readable.count(repairsDone)) done"
+                    + " (\(Readable.bytes(repairedBytes)))",
+            ])
+        }
+        for stripe in worstStripes where stripe.healthy < stripe.n {
+            rows.append([
+                "in danger",
+                "stripe \(stripe.stripe): \(stripe.healthy) of \(stripe.n) shards, lost within"
+                    + " 30 days with \(Readable.chance(stripe.lossProbability)) unless repaired",
+            ])
+        }
+        if !delegatedTo.isEmpty {
+            rows.append([
+                "keeper", "\(delegatedTo.joined(separator: ", ")) stands in when unmounted",
+            ])
+        }
+        if let auditError { rows.append(["audits", auditError]) }
         return rows
     }
 
@@ -73,13 +107,27 @@ extension VolumeStatus {
     }
 
     fileprivate var providerRows: [[String]] {
-        [["provider", "address", "state", "used", "capacity"]]
+        [["provider", "address", "state", "used", "capacity", "score", "proved", "verdict"]]
             + providers.map { provider in
                 [
                     String(provider.id.prefix(8)), provider.address,
-                    provider.up ? "up" : "down", Readable.bytes(provider.usedBytes),
-                    Readable.bytes(provider.capacityBytes),
+                    provider.isLeaving ? "leaving" : provider.up ? "up" : "down",
+                    Readable.bytes(provider.usedBytes), Readable.bytes(provider.capacityBytes),
+                    provider.score.map { Readable.decimal($0, digits: 3) } ?? "-",
+                    provider.lastProofAgeSeconds.map { "\(Readable.seconds($0)) ago" } ?? "-",
+                    provider.verdict,
                 ]
             }
+    }
+}
+
+extension VolumeStatus.Provider {
+    /// The last verdict, with the reason unless all was well.
+    fileprivate var verdict: String {
+        guard let lastVerdict else { return "-" }
+        guard lastVerdict != "ok", let reason = lastVerdictReason, !reason.isEmpty else {
+            return lastVerdict
+        }
+        return "\(lastVerdict): \(reason)"
     }
 }

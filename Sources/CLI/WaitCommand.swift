@@ -14,6 +14,8 @@ struct WaitCommand: ParsableCommand {
         case local
         /// On providers, all of it.
         case placed
+        /// On providers that have all proved since that they hold it.
+        case proved
     }
 
     /// Between two looks at a file's state, in microseconds; a look costs the mount next to
@@ -23,7 +25,7 @@ struct WaitCommand: ParsableCommand {
     @Argument(help: "A file in a mounted volume.")
     var path: String
 
-    @Option(help: "How far: local or placed.")
+    @Option(help: "How far: local, placed or proved.")
     var until: Goal = .placed
 
     @Option(help: ArgumentHelp("Give up after so long.", valueName: "seconds"))
@@ -46,7 +48,11 @@ struct WaitCommand: ParsableCommand {
     }
 
     private func isReached(_ state: PlacementState) -> Bool {
-        until == .local || state == .placed
+        switch until {
+        case .local: true
+        case .placed: state.isPlaced
+        case .proved: state.isProved
+        }
     }
 
     /// Why it takes so long, as the mount process has it.

@@ -8,7 +8,7 @@ struct ProviderCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "provider",
         abstract: "Run a provider: lend disk space to a network.",
-        subcommands: [Run.self]
+        subcommands: [Run.self, ProviderStatus.self, ProviderLeave.self]
     )
 
     struct Run: ParsableCommand {
@@ -76,6 +76,14 @@ struct ProviderCommand: ParsableCommand {
         )
         var domain: String?
 
+        @Option(
+            help: ArgumentHelp(
+                "How fast stored bytes are read again to find rot (default: all in a month).",
+                valueName: "size"
+            )
+        )
+        var scrubRate: ByteSize?
+
         @Flag(help: "End when standard input ends.")
         var supervised = false
 
@@ -87,17 +95,16 @@ struct ProviderCommand: ParsableCommand {
 
         func run() throws {
             let daemon = try Daemon(label: "provider", supervised: supervised)
-            let server = ProviderServer(
-                configuration: ProviderConfiguration(
-                    directory: store,
-                    capacityBytes: capacity.bytes,
-                    listen: listen,
-                    advertise: advertise,
-                    domain: domain,
-                    keepers: try keepers()
-                ),
-                logger: daemon.logger
+            var configuration = ProviderConfiguration(
+                directory: store,
+                capacityBytes: capacity.bytes,
+                listen: listen,
+                advertise: advertise,
+                domain: domain,
+                keepers: try keepers()
             )
+            configuration.scrubBytesPerSecond = scrubRate?.bytes
+            let server = ProviderServer(configuration: configuration, logger: daemon.logger)
             _ = try server.start()
             try daemon.waitForEnd()
             server.stop()
