@@ -10,6 +10,7 @@ import Volume
 /// Answers on the control socket of a mount.
 struct MountControl: ControlHandler {
     private let process: MountProcess
+    var engine: VolumeEngine { process.engine }
 
     init(_ process: MountProcess) { self.process = process }
 
@@ -63,26 +64,6 @@ struct MountControl: ControlHandler {
         }
         return process.engine.status().totals.dirtyBytes
     }
-
-    func auditNow(
-        leaves: Int?,
-        report: (AuditResult) -> Void
-    ) throws(ControlFailure) -> [AuditResult] {
-        throw Self.withoutAudits
-    }
-
-    func auditLog(limit: Int, provider: String?) throws(ControlFailure) -> [AuditRecord] {
-        throw Self.withoutAudits
-    }
-
-    func auditExport(
-        provider: String?,
-        each: (AuditFile) -> Void
-    ) throws(ControlFailure) {
-        throw Self.withoutAudits
-    }
-
-    private static let withoutAudits = ControlFailure(.failed, "this mount makes no audits")
 }
 
 extension VolumeStatus {
@@ -119,5 +100,8 @@ extension VolumeStatus {
         downloadedBytesTotal = status.downloadedBytes
         lastError = status.lastError
         shardErrors = status.shardErrors
+        delegatedTo = status.delegatedTo.map(\.short)
+        if let custody = status.custody { fill(from: custody, at: Clock.now()) }
+        auditError = auditError ?? status.delegationError
     }
 }

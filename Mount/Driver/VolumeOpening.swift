@@ -1,3 +1,4 @@
+import Auditor
 import Control
 import Disk
 import Glibc
@@ -5,6 +6,7 @@ import Home
 import Logging
 import Network
 import Primitives
+import Reliability
 import Sealing
 import Transport
 import Volume
@@ -73,6 +75,7 @@ struct VolumeOpening {
                 engine = try Self.engine(
                     directory,
                     keys.key,
+                    keys.identity,
                     network,
                     options,
                     mountPoint: mountPoint,
@@ -116,6 +119,7 @@ struct VolumeOpening {
     private static func engine(
         _ directory: VolumeDirectory,
         _ key: VolumeKey,
+        _ identity: SigningKey,
         _ network: RemoteNetwork,
         _ options: MountOptions,
         mountPoint: String,
@@ -133,6 +137,7 @@ struct VolumeOpening {
         if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
         if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }
         if let seconds = options.dirtyAgeSeconds { configuration.dirtyAgeSeconds = seconds }
+        configuration.custody = options.custody(of: directory, owner: identity, on: network.file)
         // The root of a new volume belongs to who owns the directory it appears at.
         var owner = stat()
         if stat(mountPoint, &owner) == 0 {
@@ -177,6 +182,30 @@ struct VolumeOpening {
         network.close()
         localNetwork?.stop()
         lock.release()
+    }
+}
+
+extension MountOptions {
+    /// How the volume's shards are to be looked after.
+    fileprivate func custody(
+        of directory: VolumeDirectory,
+        owner: SigningKey,
+        on network: NetworkFile
+    ) -> VolumeConfiguration.Custody {
+        var custody = VolumeConfiguration.Custody(
+            owner: owner,
+            databasePath: directory.auditPath,
+            keepers: network.keepers.map(\.publicKey)
+        )
+        if let auditLeaves { custody.rates.leavesPerEpoch = UInt32(clamping: auditLeaves) }
+        if let repairWaitSeconds {
+            custody.rates.repairPolicy = RepairPolicy(wait: .seconds(repairWaitSeconds))
+        }
+        if let repairBytesPerSecond {
+            custody.rates.repairBytesPerSecond = Int(clamping: repairBytesPerSecond)
+        }
+        custody.delegates = delegates
+        return custody
     }
 }
 

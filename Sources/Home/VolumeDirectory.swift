@@ -12,7 +12,8 @@ import Transport
 //   phrase          the recovery phrase, mode 0600; only of volumes made without being asked
 //   registered      there once a keeper has the volume's registration
 //   lock            held by the mount process; its text tells pid and mount point
-//   metadata/volume.db, cache/, providers, control.sock, mount.log: the mount process's
+//   metadata/volume.db, metadata/audit.db, cache/, providers, control.sock, mount.log: the mount
+//                   process's
 
 /// A volume as this machine knows it.
 package struct VolumeDirectory: Sendable {
@@ -40,6 +41,8 @@ package struct VolumeDirectory: Sendable {
 
     package var path: String { home.path(ofVolume: name) }
     package var metadataPath: String { path + "/metadata/volume.db" }
+    /// The database of orders and receipts.
+    package var auditPath: String { path + "/metadata/audit.db" }
     package var cacheDirectory: String { path + "/cache" }
     package var controlSocketPath: String { path + "/control.sock" }
     package var logPath: String { path + "/mount.log" }

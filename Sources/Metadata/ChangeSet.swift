@@ -62,6 +62,8 @@ struct ChangeSet: Sendable {
     var reaped: [InodeNumber: FileKind] = [:]
     var removedStripes: Set<StripeID> = []
     var nextInode: UInt64?
+    /// Numbers that the store's user keeps in the table `meta`.
+    var numbers: [String: Int64] = [:]
     /// Inodes that any of the above is about: memory keeps them until they are saved.
     var touched: Set<InodeNumber> = []
 
@@ -69,7 +71,7 @@ struct ChangeSet: Sendable {
         inodes.isEmpty && stripes.isEmpty && entries.isEmpty && orphans.isEmpty
             && targets.isEmpty && fileKeys.isEmpty && xattrs.isEmpty && blocks.isEmpty
             && residency.isEmpty && shards.isEmpty && forgottenShards.isEmpty && reaped.isEmpty
-            && removedStripes.isEmpty && nextInode == nil
+            && removedStripes.isEmpty && nextInode == nil && numbers.isEmpty
     }
 
     /// Puts an older set that could not be saved beneath this one.
@@ -90,6 +92,7 @@ struct ChangeSet: Sendable {
         reaped.merge(older.reaped) { new, _ in new }
         removedStripes.formUnion(older.removedStripes)
         nextInode = nextInode ?? older.nextInode
+        numbers.merge(older.numbers) { new, _ in new }
         touched.formUnion(older.touched)
     }
 }

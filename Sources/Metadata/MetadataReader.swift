@@ -243,6 +243,31 @@ final class MetadataReader {
         }
     }
 
+    /// Shards of dead stripes that are one of `shards`, at the same provider.
+    func deadShards(equalTo shards: [ShardRecord]) throws(FileSystemError) -> [DeadShard] {
+        let statement = try prepare(
+            """
+            SELECT shard.idx, shard, provider, root, id FROM stripe JOIN shard \
+            ON shard.stripe = stripe.id WHERE state <> 2 AND state = 3 \
+            AND shard = ? AND provider = ?
+            """
+        )
+        var found: [DeadShard] = []
+        for shard in shards {
+            found += try rows(
+                statement,
+                [.blob(shard.shard.bytes), .blob(shard.provider.bytes)],
+                or: "a dead shard"
+            ) { row in
+                guard let id = StripeID(bytes: row.blob(4)), let record = Self.shard(row) else {
+                    return nil
+                }
+                return DeadShard(stripe: id, record: record)
+            }
+        }
+        return found
+    }
+
     /// Placed stripes of which less than `fraction` is alive, the emptiest first.
     func sparseStripes(
         liveBelow fraction: Double,

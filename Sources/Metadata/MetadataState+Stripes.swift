@@ -176,33 +176,34 @@ extension MetadataState {
 
     /// Puts another holder in the place of the one that a shard of a placed stripe had.
     ///
-    /// - Returns: Whether the shard is with the new holder now; not if the stripe is dead or gone,
-    ///   or the shard is with somebody else.
-    func move(_ move: ShardMove) throws(FileSystemError) -> Bool {
+    /// - Returns: The shard with its new holder; none if the stripe is dead or gone, or the shard
+    ///   is with somebody else.
+    func move(_ move: ShardMove) throws(FileSystemError) -> [ShardRecord] {
         let stripe: Stripe
         do {
             stripe = try self.stripe(move.stripe)
         } catch  where error.code == .notFound {
-            return false
+            return []
         }
-        guard stripe.row.state == .placed else { return false }
+        guard stripe.row.state == .placed else { return [] }
         var shards = try shards(of: stripe)
         guard let position = shards.firstIndex(where: { $0.index == move.index }) else {
-            return false
+            return []
         }
         let old = shards[position]
-        if old.provider == move.to { return true }
-        guard old.provider == move.from else { return false }
-        shards[position] = ShardRecord(
+        if old.provider == move.to { return [old] }
+        guard old.provider == move.from else { return [] }
+        let new = ShardRecord(
             index: old.index,
             shard: old.shard,
             provider: move.to,
             root: old.root
         )
+        shards[position] = new
         stripe.shards = shards
         changes.shards[move.stripe] = shards
         changes.operations += 1
-        return true
+        return [new]
     }
 
     /// Keeps a shard that belongs to no stripe, and that somebody has, until it is deleted there.

@@ -67,6 +67,20 @@ final class MetadataState {
         changes.nextInode = nextInode
     }
 
+    /// A number that the store's user keeps.
+    func number(_ key: String) throws(FileSystemError) -> Int64? {
+        var unsaved: Int64?
+        forEachUnsaved { unsaved = $0.numbers[key] ?? unsaved }
+        if let unsaved { return unsaved }
+        guard case .integer(let saved)? = try reader.meta(key) else { return nil }
+        return saved
+    }
+
+    func setNumber(_ key: String, _ number: Int64) {
+        changes.numbers[key] = number
+        changes.operations += 1
+    }
+
     // MARK: Commits
 
     /// Operations whose changes the database does not have yet.

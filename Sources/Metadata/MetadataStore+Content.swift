@@ -206,12 +206,38 @@ extension MetadataStore {
 
     /// As `moveShard`, in order, for the price of one wait.
     package func moveShards(_ moves: [ShardMove]) throws(FileSystemError) -> [Bool] {
-        var moved: [Bool] = []
+        var results: [Bool] = []
+        var moved: [ShardRecord] = []
         for move in moves {
-            moved.append(try change { state throws(FileSystemError) in try state.move(move) })
+            let found = try change { state throws(FileSystemError) in try state.move(move) }
+            results.append(!found.isEmpty)
+            moved += found
         }
+        guard !moved.isEmpty else { return results }
+        // A copy that was garbage at the new holder is what it holds now.
+        let needed = moved
+        let wrongly = try scan { reader throws(FileSystemError) in
+            try reader.deadShards(equalTo: needed)
+        }
+        if !wrongly.isEmpty { try forgetShards(wrongly) }
         try sync()
-        return moved
+        return results
+    }
+
+    /// The number of the last repair by `keeper` that the moves of shards here contain.
+    package func repairsApplied(of keeper: NodeID) throws(FileSystemError) -> UInt64 {
+        try read { state throws(FileSystemError) in
+            UInt64(clamping: try state.number(MetaKey.repairs(of: keeper)) ?? 0)
+        }
+    }
+
+    package func setRepairsApplied(
+        of keeper: NodeID,
+        _ number: UInt64
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            state.setNumber(MetaKey.repairs(of: keeper), Int64(clamping: number))
+        }
     }
 
     /// Notes, committed, a shard that a provider holds and no stripe needs, to have it deleted.
@@ -241,9 +267,12 @@ extension MetadataStore {
         }
     }
 
-    /// Whether the stripe is placed, and not dead, being placed or unknown.
-    package func isPlaced(_ id: StripeID) throws(FileSystemError) -> Bool {
-        try read { state throws(FileSystemError) in try state.isPlaced(id) }
+    /// A stripe and its shards if it is placed; `nil` if it is dead, being placed or unknown.
+    package func placedStripe(_ id: StripeID) throws(FileSystemError) -> StripeRecord? {
+        let found = try read { state throws(FileSystemError) -> [StripeRecord] in
+            try state.isPlaced(id) ? [try state.stripeRecord(id)] : []
+        }
+        return found.first
     }
 
     /// A stripe and its shards, of those in memory without SQL.

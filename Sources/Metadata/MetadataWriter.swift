@@ -76,6 +76,7 @@ final class MetadataWriter {
             if let nextInode = set.nextInode {
                 try putMeta.run(.text(MetaKey.nextInode), .integer(Int64(nextInode)))
             }
+            for (key, number) in set.numbers { try putMeta.run(.text(key), .integer(number)) }
         }
         sequence += 1
     }

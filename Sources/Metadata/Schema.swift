@@ -1,3 +1,4 @@
+import Primitives
 import SQLite
 
 /// The tables of a volume's metadata database; `docs/metadata.md` tells what the columns mean.
@@ -110,4 +111,7 @@ enum MetaKey {
     static let clean = "clean"
     /// Boot id of the host at the last opening.
     static let bootID = "boot_id"
+
+    /// The number of the last repair of a keeper's that was taken over.
+    static func repairs(of keeper: NodeID) -> String { "repairs_\(keeper.hex)" }
 }

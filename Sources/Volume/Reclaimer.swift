@@ -42,6 +42,7 @@ final class Reclaimer: Sendable {
     private let contents: ContentTable
     private let network: any StorageNetwork
     private let fetcher: Fetcher
+    private let custody: VolumeCustody?
     private let logger: Logger
     private let state = Condition(State())
     private let threads = Mutex<[Thread]>([])
@@ -52,6 +53,7 @@ final class Reclaimer: Sendable {
         contents: ContentTable,
         network: any StorageNetwork,
         fetcher: Fetcher,
+        custody: VolumeCustody?,
         logger: Logger
     ) {
         self.metadata = metadata
@@ -59,6 +61,7 @@ final class Reclaimer: Sendable {
         self.contents = contents
         self.network = network
         self.fetcher = fetcher
+        self.custody = custody
         self.logger = logger
     }
 
@@ -147,7 +150,7 @@ final class Reclaimer: Sendable {
     private func deleteDeadShards() throws(FileSystemError) {
         let dead = try metadata.deadShards(limit: Self.shardBatch)
         guard !dead.isEmpty else { return }
-        let byProvider = Dictionary(grouping: dead, by: \.record.provider)
+        let byProvider = release(Dictionary(grouping: dead, by: \.record.provider))
         let requests = byProvider.map { provider, shards in
             (shards, network.delete(shards.map(\.record.shard), from: provider))
         }
@@ -161,6 +164,24 @@ final class Reclaimer: Sendable {
             try metadata.forgetShards(shards)
         }
         try metadata.commit()
+    }
+
+    /// Takes shards out of the orders that they are under; what is left of them can be deleted.
+    ///
+    /// Providers that are known to be away are not waited for.
+    private func release(_ dead: [NodeID: [DeadShard]]) -> [NodeID: [DeadShard]] {
+        guard let custody else { return dead }
+        let away = (try? network.providers())?.filter { !$0.isUp }.map(\.id) ?? []
+        var released: [NodeID: [DeadShard]] = [:]
+        for (provider, shards) in dead where !away.contains(provider) {
+            do throws(NetworkError) {
+                try custody.release(shards, from: provider)
+                released[provider] = shards
+            } catch {
+                logger.debug("shards stay under order with \(provider.short): \(error.message)")
+            }
+        }
+        return released
     }
 
     /// Makes the live blocks of mostly dead stripes dirty, so that they move to new ones.

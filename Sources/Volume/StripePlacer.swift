@@ -29,13 +29,14 @@ struct StripePlacer: Sendable {
     let network: any StorageNetwork
     let metadata: MetadataStore
     let meters: Meters
+    let custody: VolumeCustody?
     let logger: Logger
 
     /// Throws if a stripe could not be placed now for lack of providers, before anything is
     /// compressed and sealed for nothing.
     func checkProviders(for code: ErasureCode) throws(FileSystemError) {
         let providers = try directory()
-        let up = providers.filter(\.isUp).count
+        let up = providers.count { $0.isUp && !$0.isLeaving }
         guard up >= code.n else {
             throw FileSystemError(
                 .unavailable,
@@ -140,6 +141,8 @@ struct StripePlacer: Sendable {
     }
 
     /// Sends some shards at once; the indices of those that were not acknowledged.
+    ///
+    /// Providers take shards under an order only.
     private func send(
         _ indices: [Int],
         of shards: [ShardRecord],
@@ -147,21 +150,29 @@ struct StripePlacer: Sendable {
         progress: StripeProgress
     ) -> [Int] {
         let requests = indices.map { index in
-            network.put(
-                shards[index].shard,
-                to: shards[index].provider,
+            let shard = shards[index]
+            do throws(NetworkError) {
+                try custody?.ensureOrder(with: shard.provider)
+            } catch {
+                return Pending<Void>(.failure(error))
+            }
+            return network.put(
+                shard.shard,
+                to: shard.provider,
                 bytes: bytes[index],
-                root: shards[index].root
+                root: shard.root
             )
         }
         var lost: [Int] = []
         for (index, request) in zip(indices, requests) {
             do {
                 try request.wait(for: Self.patience)
+                custody?.noteTransfer(with: shards[index].provider, ok: true)
                 meters.uploadedBytes.add(UInt64(bytes[index].count), ordering: .relaxed)
                 progress.acknowledged.add(1, ordering: .relaxed)
             } catch {
                 lost.append(index)
+                custody?.noteTransfer(with: shards[index].provider, ok: false)
                 logger.warning(
                     "provider \(shards[index].provider.short) took no shard: \(error.message)"
                 )
@@ -184,10 +195,10 @@ struct StripePlacer: Sendable {
                 id: provider.id,
                 domain: provider.domain,
                 freeBytes: provider.freeBytes,
-                weight: 1
+                weight: custody?.placementWeight(of: provider.id) ?? 1
             )
         }
-        let up = Set(providers.filter(\.isUp).map(\.id))
+        let up = Set(providers.filter { $0.isUp && !$0.isLeaving }.map(\.id))
         let usable = all.filter { candidate in
             up.contains(candidate.id) && !excluding.contains(candidate.id)
                 && !holding.contains(candidate.id)

@@ -21,12 +21,20 @@ final class StripeReader: Sendable {
     private let network: any StorageNetwork
     private let key: VolumeKey
     private let meters: Meters
+    private let custody: VolumeCustody?
     private let logger: Logger
 
-    init(network: any StorageNetwork, key: VolumeKey, meters: Meters, logger: Logger) {
+    init(
+        network: any StorageNetwork,
+        key: VolumeKey,
+        meters: Meters,
+        custody: VolumeCustody?,
+        logger: Logger
+    ) {
         self.network = network
         self.key = key
         self.meters = meters
+        self.custody = custody
         self.logger = logger
     }
 
@@ -77,11 +85,12 @@ final class StripeReader: Sendable {
         return sets.filter { $0.count <= stripe.code.m }
     }
 
-    /// Tells the log and `mefs status` of shards that gave wrong bytes.
+    /// Tells the log, `mefs status` and the custodian of shards that gave wrong bytes.
     func report(_ indices: Set<Int>, of stripe: StripeRecord) {
         for shard in stripe.shards where indices.contains(shard.index) {
             let message = "shard \(shard.shard.short) at provider \(shard.provider.short) is wrong"
             meters.noteShardError(message)
+            custody?.noteDoubt(shard.index, of: stripe.id)
             logger.error("\(message); read around it")
         }
     }
@@ -130,6 +139,7 @@ final class StripeReader: Sendable {
             var bytes = try request.wait(for: time)
             guard bytes.count == piece.count else { return nil }
             meters.downloadedBytes.add(UInt64(bytes.count), ordering: .relaxed)
+            custody?.noteTransfer(with: record.provider, ok: true)
             try bytes.withUnsafeMutableBytes {
                 try ShardMask.apply(
                     to: $0,
@@ -140,17 +150,25 @@ final class StripeReader: Sendable {
             return bytes
         } catch let error as NetworkError {
             logger.debug("shard \(record.shard.short) is not available: \(error.message)")
-            if error.code == .notFound || error.code == .corrupt {
-                meters.noteShardError(
-                    "shard \(record.shard.short) at provider \(record.provider.short):"
-                        + " \(error.message)"
-                )
-            }
+            note(error, record, of: stripe)
             return nil
         } catch {
             logger.error("shard \(record.shard.short) cannot be unmasked: \(error)")
             return nil
         }
+    }
+
+    /// A provider that is away or slow did not do its part; one that has lost a shard, or another
+    /// than it had, says nothing of itself, but the shard is to be looked at.
+    private func note(_ error: NetworkError, _ shard: ShardRecord, of stripe: StripeRecord) {
+        guard error.code == .notFound || error.code == .corrupt else {
+            custody?.noteTransfer(with: shard.provider, ok: !error.isTransient)
+            return
+        }
+        meters.noteShardError(
+            "shard \(shard.shard.short) at provider \(shard.provider.short): \(error.message)"
+        )
+        custody?.noteDoubt(shard.index, of: stripe.id)
     }
 
     /// The bytes of `piece` from the same range of `k` other shards.

@@ -67,6 +67,7 @@ final class Uploader: Sendable {
     private let contents: ContentTable
     private let placer: StripePlacer
     private let meters: Meters
+    private let custody: VolumeCustody?
     private let logger: Logger
     private let state = Condition(State())
     private let progresses = Mutex<[Key: StripeProgress]>([:])
@@ -79,6 +80,7 @@ final class Uploader: Sendable {
         contents: ContentTable,
         network: any StorageNetwork,
         meters: Meters,
+        custody: VolumeCustody?,
         logger: Logger
     ) {
         self.configuration = configuration
@@ -86,11 +88,13 @@ final class Uploader: Sendable {
         self.cache = cache
         self.contents = contents
         self.meters = meters
+        self.custody = custody
         self.logger = logger
         placer = StripePlacer(
             network: network,
             metadata: metadata,
             meters: meters,
+            custody: custody,
             logger: logger
         )
     }
@@ -442,6 +446,7 @@ final class Uploader: Sendable {
             }
         )
         try metadata.sync()
+        custody?.notePlaced(stripe.id)
         for snapshot in snapshots {
             snapshot.content.state.write { state in
                 guard var block = state.blocks[snapshot.index.rawValue],

@@ -30,6 +30,9 @@ package struct VolumeConfiguration: Sendable {
     /// Otherwise opening fails, so that nobody loses them unawares.
     package var discardsLostChanges = false
 
+    /// How its shards are looked after; `nil` for not at all.
+    package var custody: Custody?
+
     package init(
         id: VolumeID,
         name: String,

@@ -2,7 +2,8 @@ package import Primitives
 import Metadata
 
 extension VolumeEngine {
-    /// Where the placement state of a file shows: `local`, `placing j/n` or `placed`.
+    /// Where the placement state of a file shows: `local`, `placing j/n`, `placed` or
+    /// `proved TIME`.
     private static let stateName = Array("user.mefs.state".utf8)
     /// Names that only MEFS itself may use.
     private static let reservedPrefix = Array("user.mefs.".utf8)
@@ -55,7 +56,29 @@ extension VolumeEngine {
         let dirty = content.state.read { state in
             state.blocks.filter { $0.value.dirtySince != nil }.map { BlockIndex($0.key) }
         }
-        guard !dirty.isEmpty else { return "placed" }
+        guard !dirty.isEmpty else {
+            return try provedAt(content).map { "proved \($0.text)" } ?? "placed"
+        }
         return uploader.progress(of: ino, blocks: dirty) ?? "local"
+    }
+
+    /// When every holder of a shard of the file had proved that it has it; of a file of which
+    /// nothing is stored, of the whole volume.
+    ///
+    /// `nil` if one never has.
+    private func provedAt(_ content: FileContent) throws(FileSystemError) -> Timestamp? {
+        guard let custody else { return nil }
+        let stripes = content.state.read { state in
+            Set(state.blocks.values.compactMap(\.location?.stripe))
+        }
+        guard !stripes.isEmpty else { return custody.lastProofOfAll }
+        var oldest: Timestamp?
+        for id in stripes {
+            // A stripe that is gone was rewritten meanwhile: what replaced it is new.
+            guard let stripe = try metadata.placedStripe(id), let time = custody.provedAt(stripe)
+            else { return nil }
+            oldest = oldest.map { min($0, time) } ?? time
+        }
+        return oldest
     }
 }

@@ -1,3 +1,4 @@
+package import Auditor
 package import Metadata
 package import Network
 package import Primitives
@@ -19,6 +20,12 @@ package struct EngineStatus: Sendable {
     package let shardErrors: [String]
     /// Seconds the oldest dirty byte has waited, if there is one.
     package let oldestDirtyAgeSeconds: Double?
+    /// How its shards are looked after; `nil` if nobody does.
+    package let custody: CustodyStatus?
+    /// Who looks after them while the volume is not open.
+    package let delegatedTo: [NodeID]
+    /// Why nobody would although somebody should.
+    package let delegationError: String?
 }
 
 /// What `statfs(2)` tells.
@@ -45,7 +52,10 @@ extension VolumeEngine {
             degradedReads: meters.degradedReads.load(ordering: .relaxed),
             lastError: meters.lastError,
             shardErrors: meters.shardErrors,
-            oldestDirtyAgeSeconds: totals.oldestDirty.map { max(0, now().seconds(since: $0)) }
+            oldestDirtyAgeSeconds: totals.oldestDirty.map { max(0, now().seconds(since: $0)) },
+            custody: custody?.custodian.status,
+            delegatedTo: custody?.delegation.flatMap { $0.isDelegated ? [$0.keeper] : nil } ?? [],
+            delegationError: custody?.delegation?.trouble
         )
     }
 

@@ -28,6 +28,7 @@ package final class VolumeEngine: Sendable {
     let uploader: Uploader
     let reclaimer: Reclaimer
     let evictor: Evictor
+    let custody: VolumeCustody?
     let logger: Logger
     private let isClosed = Mutex(false)
 
@@ -52,10 +53,12 @@ package final class VolumeEngine: Sendable {
             logger: logger
         )
         inodes = LiveInodes()
+        custody = try Self.custody(configuration, metadata, network, logger)
         let reader = StripeReader(
             network: network,
             key: configuration.key,
             meters: meters,
+            custody: custody,
             logger: logger
         )
         fetcher = Fetcher(
@@ -72,6 +75,7 @@ package final class VolumeEngine: Sendable {
             contents: contents,
             network: network,
             meters: meters,
+            custody: custody,
             logger: logger
         )
         reclaimer = Reclaimer(
@@ -80,6 +84,7 @@ package final class VolumeEngine: Sendable {
             contents: contents,
             network: network,
             fetcher: fetcher,
+            custody: custody,
             logger: logger
         )
         evictor = Evictor(
@@ -94,6 +99,7 @@ package final class VolumeEngine: Sendable {
         try uploader.start()
         try reclaimer.start()
         try evictor.start()
+        try custody?.start()
     }
 
     /// Stops the threads and closes the database, after up to `drainSeconds` of uploading.
@@ -121,10 +127,27 @@ package final class VolumeEngine: Sendable {
         reclaimer.stop()
         uploader.stop()
         fetcher.stop()
+        custody?.stop()
         try cache.syncAll()
         let remaining = metadata.totals.dirtyBytes
         try metadata.close()
         return remaining
+    }
+
+    private static func custody(
+        _ configuration: VolumeConfiguration,
+        _ metadata: MetadataStore,
+        _ network: any StorageNetwork,
+        _ logger: Logger
+    ) throws(FileSystemError) -> VolumeCustody? {
+        guard let custody = configuration.custody else { return nil }
+        return try VolumeCustody(
+            configuration,
+            custody,
+            metadata: metadata,
+            network: network,
+            logger: logger
+        )
     }
 
     private static func openMetadata(

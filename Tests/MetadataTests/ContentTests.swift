@@ -230,11 +230,12 @@ import Testing
             }
             #expect(try store.moveShards(moves) == [true, true, false])
             let moved = stripe.moving(4, to: second)
-            #expect(try store.stripe(stripe.id) == moved)
+            #expect(try store.placedStripe(stripe.id) == moved)
+            #expect(try store.placedStripe(placing.id) == nil)
             #expect(try store.allPlacedStripes() == [moved])
             try store.unlink(name("f"), in: .root, now: time(5))
             try store.reap(ino)
-            #expect(try !store.isPlaced(stripe.id))
+            #expect(try store.placedStripe(stripe.id) == nil)
             #expect(try !store.moveShard(of: stripe.id, index: 4, from: second, to: first))
             // What is to be deleted is where it was moved to.
             #expect(try Set(store.deadShards(limit: 20)) == Set(DeadShard.of(moved)))
@@ -256,6 +257,51 @@ import Testing
             try store.forgetShards([dead])
             #expect(try store.deadShards(limit: 9).isEmpty)
             #expect(store.totals.stripes == 0)
+            try store.close()
+        }
+    }
+
+    /// A provider that failed while a stripe was placed may get the same shard in a repair later.
+    @Test func whatMovesBackToAProviderIsNoGarbageThereAnyMore() throws {
+        try withStore { store in
+            let ino = try store.make("f")
+            let stripe = try Stripes.place(ino, bytes: 3 * mib, 1, in: store)
+            let shard = stripe.shards[2]
+            let at: NodeID = Stripes.id(90)
+            let code = stripe.code
+            func garbage(_ shard: ShardRecord, at: NodeID, _ number: UInt64) throws -> DeadShard {
+                let record = ShardRecord(
+                    index: shard.index,
+                    shard: shard.shard,
+                    provider: at,
+                    root: shard.root
+                )
+                let id: StripeID = Stripes.id(number)
+                try store.keepGarbage(record, shardBytes: 1 << 20, code: code, under: id)
+                return DeadShard(stripe: id, record: record)
+            }
+            let other: NodeID = Stripes.id(91)
+            _ = try garbage(shard, at: at, 70)
+            let kept = [
+                try garbage(shard, at: other, 71), try garbage(stripe.shards[3], at: at, 72),
+            ]
+            let from = shard.provider
+            #expect(try store.moveShard(of: stripe.id, index: 2, from: from, to: at))
+            #expect(try Set(store.deadShards(limit: 9)) == Set(kept))
+        }
+    }
+
+    @Test func appliedRepairsAreKeptForEachKeeper() throws {
+        try withNewStore { path in
+            var store = try MetadataStore(opening: path)
+            let (keeper, other): (NodeID, NodeID) = (Stripes.id(1), Stripes.id(2))
+            #expect(try store.repairsApplied(of: keeper) == 0)
+            try store.setRepairsApplied(of: keeper, 7)
+            #expect(try store.repairsApplied(of: keeper) == 7)
+            try store.close()
+            store = try MetadataStore(opening: path)
+            #expect(try store.repairsApplied(of: keeper) == 7)
+            #expect(try store.repairsApplied(of: other) == 0)
             try store.close()
         }
     }

@@ -138,4 +138,14 @@ final class MemoryNetwork: StorageNetwork {
             }
         )
     }
+
+    // Nobody here keeps orders: engines over this network have no custody.
+
+    func ask<Q: ProviderQuery>(_ query: Q, of provider: NodeID) -> Pending<Q.Answer> {
+        Pending(.failure(NetworkError(.refused, "providers in memory keep shards only")))
+    }
+
+    func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> {
+        Pending(.failure(NetworkError(.unreachable, "there is no keeper")))
+    }
 }
