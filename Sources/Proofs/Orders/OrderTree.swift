@@ -138,9 +138,8 @@ package struct OrderTree: Sendable {
             guard !entry.isTombstone else {
                 throw .badPosition(change.position, reason: "a tombstone for nothing")
             }
-            guard positions.updateValue(count, forKey: entry.shard) == nil else {
-                throw .duplicate(entry.shard)
-            }
+            guard positions[entry.shard] == nil else { throw .duplicate(entry.shard) }
+            positions[entry.shard] = count
             entries.append(entry)
             return nil
         }
