@@ -40,3 +40,21 @@ enum Golden {
         fputs(text, file)
     }
 }
+
+extension Golden {
+    /// Compares `text` with a file that is text itself.
+    static func expectText(
+        _ text: String,
+        _ name: String,
+        sourceFile: String = #filePath
+    ) throws {
+        let tests = sourceFile.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
+        let path = tests.joined(separator: "/") + "/Golden/\(name)"
+        if access(path, F_OK) != 0, getenv("MEFS_NEW_GOLDEN") != nil { try write(text, to: path) }
+        let file = try #require(fopen(path, "r"), "no file \(path)")
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = fread(&bytes, 1, bytes.count, file)
+        #expect(String(decoding: bytes[..<count], as: UTF8.self) == text, "\(name) has changed")
+    }
+}
