@@ -5,11 +5,15 @@ import Testing
 import Wire
 
 @Suite struct SegmentRecordTests {
-    private func record(_ count: Int) throws -> SegmentRecord {
+    private func record(
+        _ count: Int,
+        _ version: SegmentRecord.Version = .current
+    ) throws -> SegmentRecord {
         var random = SeededGenerator(seed: 5)
         let bytes = random.bytes(count)
         return try bytes.withUnsafeBytes { bytes in
             SegmentRecord(
+                version: version,
                 shard: try Samples.shard(1),
                 owner: try Samples.key(2).publicKey.nodeID,
                 root: MerkleTree.root(of: bytes),
@@ -18,11 +22,35 @@ import Wire
         }
     }
 
-    @Test func headersAreThoseOfVersion1() throws {
+    private func prepared(_ count: Int) throws -> PreparedShard {
+        var random = SeededGenerator(seed: 5)
+        let bytes = random.bytes(count)
+        return try bytes.withUnsafeBytes { bytes in
+            PreparedShard(
+                shard: try Samples.shard(1),
+                owner: try Samples.key(2).publicKey.nodeID,
+                hashing: bytes
+            )
+        }
+    }
+
+    @Test func headersAreThoseOfTheirVersions() throws {
         try Golden.expect(
-            try record(40 << 10).encoded(salt: 7),
+            try record(40 << 10, .plain).encoded(salt: 7),
             "store/record-40k",
             "header of a 40 KiB shard (SplitMix64, seed 5), salt 7: three chunks"
+        )
+        let shard = try prepared(40 << 10)
+        #expect(shard.record == (try record(40 << 10)))
+        try Golden.expect(
+            shard.record.encoded(salt: 7),
+            "store/record-2-40k",
+            "version 2: header of a 40 KiB shard (SplitMix64, seed 5), salt 7: three chunks"
+        )
+        try Golden.expect(
+            shard.trailer.encoded(of: shard.record, salt: 7),
+            "store/trailer-40k",
+            "trailer of the record in record-2-40k, salt 7"
         )
         let header = SegmentHeader(
             number: 3,
@@ -37,16 +65,57 @@ import Wire
         #expect(try SegmentHeader(decoding: header.encoded) == header)
     }
 
-    @Test(arguments: [1024, 16 << 10, 17 << 10, 4 << 20])
-    func headerComesBack(count: Int) throws {
-        let record = try record(count)
+    @Test func trailerHoldsTheRootsOfTheChunks() throws {
+        let shard = try prepared(40 << 10)
+        #expect(MerkleTree.root(ofChunks: shard.trailer.chunkRoots) == shard.root)
+        #expect(shard.trailer.chunkRoots.count == 3 * 32)
+        let bytes = shard.trailer.encoded(of: shard.record, salt: 9)
+        #expect(bytes.count == shard.record.trailerBytes)
+        let again = try RecordTrailer(decoding: bytes, of: shard.record, salt: 9)
+        #expect(again == shard.trailer)
+    }
+
+    @Test func damagedTrailerIsRefused() throws {
+        let shard = try prepared(40 << 10)
+        let bytes = shard.trailer.encoded(of: shard.record, salt: 9)
+        for count in bytes.indices {
+            #expect(throws: DecodeError.self) {
+                try RecordTrailer(
+                    decoding: Array(bytes.prefix(count)),
+                    of: shard.record,
+                    salt: 9
+                )
+            }
+        }
+        for bit in 0..<bytes.count * 8 {
+            var changed = bytes
+            changed[bit / 8] ^= 1 << (bit % 8)
+            #expect(throws: DecodeError.self) {
+                try RecordTrailer(decoding: changed, of: shard.record, salt: 9)
+            }
+        }
+        #expect(throws: DecodeError.self) {
+            try RecordTrailer(decoding: bytes + [0], of: shard.record, salt: 9)
+        }
+        #expect(throws: DecodeError.self) {
+            try RecordTrailer(decoding: bytes, of: shard.record, salt: 8)
+        }
+    }
+
+    @Test(
+        arguments: [1024, 16 << 10, 17 << 10, 4 << 20],
+        SegmentRecord.Version.allCases
+    )
+    func headerComesBack(count: Int, version: SegmentRecord.Version) throws {
+        let record = try record(count, version)
         let bytes = record.encoded(salt: 9)
         #expect(bytes.count == record.headerBytes)
         #expect(try SegmentRecord(decoding: bytes, salt: 9) == record)
         #expect(try SegmentRecord(decoding: bytes + [1, 2], salt: 9) == record)
         #expect(record.footprint.isMultiple(of: SegmentRecord.alignment))
-        #expect(record.footprint >= record.headerBytes + count)
-        #expect(record.footprint < record.headerBytes + count + SegmentRecord.alignment)
+        let bytesInAll = record.headerBytes + count + record.trailerBytes
+        #expect(record.footprint >= bytesInAll)
+        #expect(record.footprint < bytesInAll + SegmentRecord.alignment)
     }
 
     @Test func headerOfAnotherSegmentIsRefused() throws {

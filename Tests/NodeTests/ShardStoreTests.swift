@@ -44,7 +44,7 @@ import Transport
                 offset: 1 << 20,
                 count: 4096
             )
-            #expect(try store.store.find(query, owner: store.owner).bufferBytes == 16 << 10)
+            #expect(try store.store.find(query).bufferBytes == 16 << 10)
         }
     }
 
@@ -71,12 +71,7 @@ import Transport
             record[0] ^= 1
             let done = Pending<Void>()
             let changed = record.withUnsafeBytes { bytes in
-                SegmentRecord(
-                    shard: shard.id,
-                    owner: store.owner,
-                    root: MerkleTree.root(of: bytes),
-                    hashing: bytes
-                )
+                PreparedShard(shard: shard.id, owner: store.owner, hashing: bytes)
             }
             store.store.put(changed, bytes: record, range: record.indices) { done.fulfil($0) }
             let error = #expect(throws: NetworkError.self) { try done.wait(for: .seconds(60)) }

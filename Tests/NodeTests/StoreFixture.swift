@@ -67,6 +67,12 @@ struct TestShard: Hashable, Sendable {
         root = bytes.withUnsafeBytes { MerkleTree.root(of: $0) }
     }
 
+    init(id: ShardID, bytes: [UInt8], root: Digest) {
+        self.id = id
+        self.bytes = bytes
+        self.root = root
+    }
+
     /// The same bytes under another id.
     init(renaming other: TestShard, to seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
@@ -97,11 +103,11 @@ struct TestStore {
     }
 
     func startPut(_ shard: TestShard, owner other: NodeID? = nil) -> Pending<Void> {
-        let record = shard.bytes.withUnsafeBytes {
-            SegmentRecord(shard: shard.id, owner: other ?? owner, root: shard.root, hashing: $0)
+        let prepared = shard.bytes.withUnsafeBytes {
+            PreparedShard(shard: shard.id, owner: other ?? owner, hashing: $0)
         }
         let done = Pending<Void>()
-        store.put(record, bytes: shard.bytes, range: shard.bytes.indices) { done.fulfil($0) }
+        store.put(prepared, bytes: shard.bytes, range: shard.bytes.indices) { done.fulfil($0) }
         return done
     }
 
@@ -127,7 +133,7 @@ struct TestStore {
             offset: UInt32(range.lowerBound),
             count: UInt32(range.count)
         )
-        let read = try store.find(query, owner: other ?? owner)
+        let read = try store.find(query)
         var buffer = [UInt8](repeating: 0xee, count: read.bufferBytes)
         let result = buffer.withUnsafeMutableBytes { bytes -> Result<Range<Int>, NetworkError> in
             do throws(NetworkError) {

@@ -203,10 +203,9 @@ import Transport
             let header = SegmentRecord.headerBytes(length: carrier.count)
             carrier.replaceSubrange((4096 - header)..<(4096 - header + forged.count), with: forged)
             let record = carrier.withUnsafeBytes {
-                SegmentRecord(
+                PreparedShard(
                     shard: (try? Samples.shard(9)) ?? victim.id,
                     owner: owner,
-                    root: victim.root,
                     hashing: $0
                 )
             }

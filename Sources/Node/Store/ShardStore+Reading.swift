@@ -31,11 +31,12 @@ extension ShardStore {
         )
     }
 
-    /// Whose a stored shard is, how long, and its Merkle root; `nil` if it is not here.
+    /// Whose a stored shard is, how long, and its Merkle root; `nil` if it is not here, or known to
+    /// be damaged.
     package func stored(
         _ shard: ShardID
     ) throws(NetworkError) -> (owner: NodeID, bytes: UInt64, root: Digest?)? {
-        guard let location = try locate(shard) else { return nil }
+        guard !damage.contains(shard), let location = try locate(shard) else { return nil }
         return (location.owner, UInt64(location.length), files.root(at: location))
     }
 

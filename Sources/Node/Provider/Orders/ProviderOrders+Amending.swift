@@ -108,7 +108,7 @@ extension ProviderOrders {
             throw NetworkError(.refused, "shard \(shard) is being deleted; put it again after that")
         }
         guard let stored = try store.stored(entry.shard) else {
-            throw NetworkError(.notFound, "shard \(shard) is not here; put it first")
+            throw NetworkError(.notFound, "shard \(shard) is not here, whole; put it first")
         }
         guard stored.owner == owner else {
             throw NetworkError(.unauthorized, "shard \(shard) has another owner")
