@@ -18,6 +18,9 @@ package struct RepairPolicy: Hashable, Sendable {
     /// How long one suspect shard is waited for.
     package var wait: Duration
     /// What each further missing shard divides the wait by, for a code with m = 4.
+    ///
+    /// 4 has the traffic of a fixed wait of a day and the availability of one of four hours;
+    /// docs/reliability.md has the table.
     package var shrink: Double
     /// How long a shard that is known to be lost is waited for, so that one rebuild serves several.
     package var lostWait: Duration
@@ -29,7 +32,7 @@ package struct RepairPolicy: Hashable, Sendable {
 
     package init(
         wait: Duration = .seconds(24 * 3600),
-        shrink: Double = 8,
+        shrink: Double = 4,
         lostWait: Duration? = nil,
         isRiskAware: Bool = true
     ) {
@@ -53,11 +56,37 @@ package struct RepairPolicy: Hashable, Sendable {
         let unlisted = max(0, code.n - shards.count)
         let missing = shards.count { !$0.isHealthy } + unlisted
         guard missing > 0 else { return .nothing }
-        let urgency = urgency(code, shards, missing: missing, at: time)
-        if isRebuilding || unlisted > 0 { return .rebuild(urgency: urgency) }
-        let until = shards.compactMap { deadline($0, missing: missing, code: code, at: time) }.min()
-        guard let until, until > time.bounded else { return .rebuild(urgency: urgency) }
+        if isRebuilding || unlisted > 0 {
+            return .rebuild(urgency: urgency(code, shards, missing: missing, at: time))
+        }
+        let suspectWait = suspectWaitSeconds(code, missing: missing)
+        var until: Timestamp?
+        for shard in shards {
+            guard let end = deadline(shard, suspectWait: suspectWait, at: time) else { continue }
+            until = min(until ?? end, end)
+        }
+        guard let until, until > time.bounded else {
+            return .rebuild(urgency: urgency(code, shards, missing: missing, at: time))
+        }
         return .wait(until: until)
+    }
+
+    /// The shards that a rebuild makes anew: all that are missing, or without the risk-aware rule
+    /// those whose own wait is over.
+    package func targets(
+        _ code: ErasureCode,
+        _ shards: [ShardHealth],
+        at time: Timestamp
+    ) -> [Int] {
+        let missing = shards.count { !$0.isHealthy } + max(0, code.n - shards.count)
+        let suspectWait = suspectWaitSeconds(code, missing: missing)
+        let listed = shards.indices.filter { index in
+            guard let end = deadline(shards[index], suspectWait: suspectWait, at: time) else {
+                return false
+            }
+            return isRiskAware || end <= time.bounded
+        }
+        return listed + Array(shards.count..<max(shards.count, code.n))
     }
 
     /// How long a suspect shard is waited for when `missing` shards of its stripe are missing.
@@ -72,12 +101,10 @@ package struct RepairPolicy: Hashable, Sendable {
     /// When the wait for a shard ends; `nil` for one that is not missing.
     private func deadline(
         _ shard: ShardHealth,
-        missing: Int,
-        code: ErasureCode,
+        suspectWait: Double,
         at time: Timestamp
     ) -> Timestamp? {
         let now = time.bounded
-        let suspectWait = suspectWaitSeconds(code, missing: missing)
         switch shard.state {
         case .healthy: return nil
         case .suspect(let since):
