@@ -81,8 +81,9 @@ package enum MerkleTree {
         return isPath ? Digest(bytes: root) : nil
     }
 
-    /// Writes the root above `leaf` to `root`, without allocating; `path` is digests one after
-    /// another. False if no path there is so long.
+    /// Writes the root above `leaf` to `root`, without allocating.
+    ///
+    /// `path` is digests one after another. False if no path there is so long.
     package static func climb(
         from leaf: UnsafeRawBufferPointer,
         at index: Int,
