@@ -2,11 +2,101 @@ import Disk
 package import Logging
 package import Network
 package import Primitives
-package import Reliability
+import Proofs
+import Reliability
+import Synchronization
+import Transport
 
 /// Looks after a volume: audits its orders, rebuilds what is lost, drains who leaves.
+///
+/// A thread ticks once a second and decides; what waits for the network runs on a `WorkCrew`. All
+/// that must survive is in the book, so that a custodian can end and begin anywhere. It works
+/// without a keeper too: then nothing is challenged, and repairs follow from what is seen otherwise.
 package final class Custodian: Sendable {
+    /// Audits under way at once.
+    static let auditsMax = 4
+    /// Stripes repaired at once.
+    static let repairsMax = 2
+
+    /// Work of which one at a time runs.
+    enum Job: Hashable {
+        case amend(NodeID)
+        case beacon
+        case scores
+        case tell
+        case probe
+        case doubts
+        case copies
+    }
+
+    struct State {
+        var view = NetworkView.empty
+        var lookedAt: Timestamp?
+        /// Providers that answered no challenge, not even the second.
+        var unreachableSince: [NodeID: Timestamp] = [:]
+
+        var agenda = AuditAgenda()
+        var plannedVersion = -1
+        var beaconDue: Timestamp?
+        var keeperScores: [NodeID: Score] = [:]
+        var scoresDue: Timestamp?
+        var tellDue: Timestamp?
+        var reportedSequences: [OrderID: UInt64] = [:]
+        var historiesSavedAt: Timestamp?
+
+        /// Orders whose shards are asked for one by one, and where to go on.
+        var probes: [OrderID: Int] = [:]
+        var doubts: [Doubt] = []
+
+        var scan: StripeScan?
+        var scannedAt: Timestamp?
+        var mustScan = true
+        var concerns = ConcernQueue()
+        var working: Set<StripeID> = []
+        var copiesDue: Timestamp?
+        var treesDroppedAt: Timestamp?
+
+        var audits = 0
+        var repairs = 0
+        var jobs: Set<Job> = []
+
+        var bucket: TokenBucket
+        var repairsDone: UInt64 = 0
+        var repairedBytes: UInt64 = 0
+        /// What is wrong, by subject; said once in the log.
+        var remarks: [String: String] = [:]
+        var status = CustodyStatus()
+        var statusAt: Timestamp?
+        var worst: [CustodyStripe] = []
+        var shardsMissing = 0
+    }
+
+    struct Doubt: Hashable {
+        let stripe: StripeID
+        let index: Int
+    }
+
     package let book: OrderBook
+    let identity: CustodyIdentity
+    let configuration: CustodyConfiguration
+    let source: any StripeSource
+    let network: any StorageNetwork
+    let logger: Logger
+    let now: @Sendable () -> Timestamp
+    let auditor: OrderAuditor
+    let beacons: BeaconFollower
+    let repairer: Repairer
+    let state: Mutex<State>
+    /// Reads and puts since the last tick: how many went well, how many not.
+    let transfers = Mutex<[NodeID: (good: Int, bad: Int)]>([:])
+    private let crew: WorkCrew
+    private let life = Condition(Life())
+    private let thread = Mutex<Thread?>(nil)
+
+    private struct Life {
+        var isStopping = false
+        var running = 0
+    }
 
     /// `crew` runs what waits for the network; several custodians may share one.
     package init(
@@ -19,47 +109,157 @@ package final class Custodian: Sendable {
         logger: Logger,
         now: @escaping @Sendable () -> Timestamp = { Clock.now() }
     ) {
+        self.identity = identity
+        self.configuration = configuration
         self.book = book
+        self.source = source
+        self.network = network
+        self.crew = crew
+        self.logger = logger
+        self.now = now
+        auditor = OrderAuditor(book: book, configuration: configuration, logger: logger)
+        beacons = BeaconFollower(book: book, network: network, logger: logger)
+        let meter = RepairMeter()
+        repairer = Repairer(
+            identity: identity,
+            book: book,
+            source: source,
+            network: network,
+            logger: logger,
+            spent: { meter.add($0) }
+        )
+        self.meter = meter
+        state = Mutex(
+            State(bucket: TokenBucket(bytesPerSecond: configuration.repairBytesPerSecond))
+        )
     }
 
-    /// Starts the thread that ticks once a second; not needed where `tick` is called otherwise.
-    package func start() throws(CustodyError) {}
+    let meter: RepairMeter
 
-    /// Ends the thread and waits for what is under way; amends what is queued if `flushing`.
-    package func stop(flushing: Bool = true) {}
+    // MARK: Life
+
+    /// Starts the thread that ticks once a second; not needed where `tick` is called otherwise.
+    package func start() throws(CustodyError) {
+        do throws(DiskError) {
+            let thread = try Thread.spawn("custodian") { [self] in
+                while life.wait(for: .seconds(1), until: { $0.isStopping ? true : nil }) == nil {
+                    tick()
+                }
+            }
+            self.thread.withLock { $0 = thread }
+        } catch {
+            throw CustodyError(.storage, "the custodian cannot start: \(error)")
+        }
+    }
+
+    /// Ends the thread and gives what is under way some seconds; amends what is queued if
+    /// `flushing`, at providers that are up.
+    package func stop(flushing: Bool = true) {
+        life.update { $0.isStopping = true }
+        thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }?.join()
+        _ = life.wait(for: .seconds(5)) { $0.running == 0 ? true : nil }
+        if flushing {
+            let view = state.withLock { $0.view }
+            for provider in book.queuesDue(at: now().adding(3600)) where view.isReachable(provider)
+            {
+                book.flush(provider)
+            }
+        }
+        foldTransfers(at: now())
+        book.saveHistories()
+    }
+
+    var isStopping: Bool { life.withLock { $0.isStopping } }
+
+    /// Runs work on the crew; `false` if nobody is free.
+    func run(_ name: String, _ work: @escaping @Sendable () -> Void) -> Bool {
+        life.withLock { $0.running += 1 }
+        let isRunning = crew.run(name) { [self] in
+            work()
+            life.update { $0.running -= 1 }
+        }
+        if !isRunning { life.update { $0.running -= 1 } }
+        return isRunning
+    }
+
+    /// Runs a job of which one at a time runs, unless it does already.
+    func runOnce(_ job: Job, _ name: String, _ work: @escaping @Sendable () -> Void) {
+        guard state.withLock({ $0.jobs.insert(job).inserted }) else { return }
+        let isRunning = run(name) { [self] in
+            work()
+            _ = state.withLock { $0.jobs.remove(job) }
+        }
+        if !isRunning { _ = state.withLock { $0.jobs.remove(job) } }
+    }
+
+    // MARK: Ticking
+
+    /// Seconds between two savings of what was seen of providers.
+    private static let historiesInterval = 300.0
+    /// Seconds after which an order's tree leaves memory.
+    private static let treeAge = 120.0
 
     /// Does what is due; cheap if nothing is.
-    package func tick() {}
+    package func tick() {
+        let time = now()
+        look(at: time)
+        foldTransfers(at: time)
+        for provider in book.queuesDue(at: time) {
+            runOnce(.amend(provider), "amend") { [self] in book.flush(provider) }
+        }
+        if configuration.audits { tickAudits(at: time) }
+        tellReceipts(at: time)
+        probeShards()
+        checkDoubts()
+        scanStripes(at: time)
+        repairStripes(at: time)
+        tidyCopies(at: time)
+        housekeep(at: time)
+        refreshStatus(at: time)
+    }
 
-    /// Challenges all live orders, or one provider's, now and with `leaves` (460) leaves.
-    ///
-    /// Blocks until all have answered or not.
-    package func auditNow(
-        leaves: UInt32? = nil,
-        provider: NodeID? = nil
-    ) throws(CustodyError) -> [AuditResult] { [] }
+    private func housekeep(at time: Timestamp) {
+        let (mustSave, mustDrop) = state.withLock { state -> (Bool, Bool) in
+            let mustSave = Self.isOver(state.historiesSavedAt, Self.historiesInterval, time)
+            if mustSave { state.historiesSavedAt = time }
+            let mustDrop = Self.isOver(state.treesDroppedAt, Self.treeAge, time)
+            if mustDrop { state.treesDroppedAt = time }
+            return (mustSave, mustDrop)
+        }
+        if mustSave { book.saveHistories() }
+        if mustDrop { book.dropIdleTrees(olderThan: Self.treeAge) }
+    }
 
-    /// What is known, as of the last tick; cheap.
-    package var status: CustodyStatus { CustodyStatus() }
+    /// Whether so many seconds have passed; a clock that was set back counts as if.
+    static func isOver(_ last: Timestamp?, _ seconds: Double, _ time: Timestamp) -> Bool {
+        guard let last else { return true }
+        return time < last || time.seconds(since: last) >= seconds
+    }
 
-    /// A provider's share of new shards (`Placement.Candidate.weight`).
-    package func placementWeight(of provider: NodeID) -> Double { 1 }
+    func remark(_ subject: String, _ text: String?) {
+        let isNews = state.withLock { state -> Bool in
+            guard state.remarks[subject] != text else { return false }
+            state.remarks[subject] = text
+            return text != nil
+        }
+        if isNews, let text { logger.warning("\(text)") }
+    }
+}
 
-    package func score(of provider: NodeID) -> Score { .unknown }
+/// Counts the bytes that repairs read and write.
+final class RepairMeter: Sendable {
+    private let bytes = Mutex(0)
 
-    /// A read or a put of a shard went well, or not; cheap enough for every one of them.
-    package func noteTransfer(with provider: NodeID, ok: Bool) {}
+    func add(_ count: Int) { bytes.withLock { $0 += count } }
 
-    /// A stripe is placed: its shards are to be put under order.
-    package func noteNewStripe(_ stripe: StripeManifest) {}
-
-    /// A shard gave wrong bytes or none: it is read whole and checked, and rebuilt if need be.
-    package func noteDoubt(stripe: StripeID, index: Int) {}
-
-    /// Another custodian of this volume moved a shard (`FetchRepairs`): `from` may have a copy.
-    package func noteMoved(_ repair: RepairRecord) {}
-
-    /// Another custodian of this volume takes over: spares and copies to be removed are its
-    /// business now.
-    package func handOver() {}
+    /// What came since it was asked last.
+    func take() -> Int {
+        bytes.withLock { bytes in
+            defer { bytes = 0 }
+            return bytes
+        }
+    }
 }

@@ -93,7 +93,7 @@ extension OrderBook {
             try amend(provider, adding: batch, removing: [], in: &lane)
             dequeue(batch, provider)
         } catch {
-            guard error.code == .notFound || error.code == .corrupt || error.code == .malformed,
+            guard error.code == .notFound || error.code == .malformed,
                 liveOrder(with: provider) != nil
             else { throw error }
             guard batch.count > 1 else {
@@ -241,19 +241,43 @@ extension OrderBook {
         try retire(order, in: &lane)
     }
 
+    /// Finds out what a provider has of an order that it does not prove: nothing, then the order
+    /// is retired; an older state, then that is what we go on from.
+    func review(_ order: HeldOrder, isDamaged: Bool) throws(NetworkError) {
+        let lane = lane(of: order.provider)
+        try lane.gate.withLock { (lane) throws(NetworkError) in
+            guard !isDamaged else { return try retire(order, losing: false, in: &lane) }
+            do throws(NetworkError) {
+                try confirmLost(order, in: &lane, NetworkError(.exists, "the order is known"))
+            } catch  where error.code == .exists {
+                _ = try resync(order, in: &lane)
+            }
+        }
+    }
+
     /// The provider does not know an order that it signed: all its shards are lost.
-    func retire(_ order: HeldOrder, in lane: inout Lane) throws(NetworkError) {
+    ///
+    /// If not `losing`, only the order is, and they are put under the next one.
+    func retire(
+        _ order: HeldOrder,
+        losing: Bool = true,
+        in lane: inout Lane
+    ) throws(NetworkError) {
         let entries = try read { (store) throws(SQLiteError) in
             try store.entries(of: order.row)
         }
         let shards = entries.filter { !$0.isTombstone }.map(\.shard)
         logger.error(
             """
-            provider \(order.provider.short) does not know order \(order.id.short) of \
-            \(shards.count) shards any more
+            provider \(order.provider.short) lost order \(order.id.short) of \(shards.count) \
+            shards
             """
         )
-        noteLost(shards, at: order.provider, .orderLost)
+        if losing {
+            noteLost(shards, at: order.provider, .orderLost)
+        } else {
+            state.withLock { $0.mustReconcile = true }
+        }
         try write { (store) throws(SQLiteError) in try store.setLive(order.row, false) }
         var retired = self.order(order.id) ?? order
         retired.isLive = false

@@ -48,8 +48,8 @@ extension OrderBook {
 
     // MARK: Stray copies
 
-    func put(_ stray: StrayCopy) throws(CustodyError) {
-        try writeBook { (store) throws(SQLiteError) in try store.put([stray]) }
+    func put(_ strays: [StrayCopy]) throws(CustodyError) {
+        try writeBook { (store) throws(SQLiteError) in try store.put(strays) }
     }
 
     func removeStrays(_ copies: [Copy]) {

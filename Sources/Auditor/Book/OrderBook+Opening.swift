@@ -42,7 +42,10 @@ extension OrderBook {
         let heads = try ask(
             OrderHead(volume: identity.volume, owner: identity.owner),
             of: provider
-        ).orders.filter { isOurs($0.terms, at: provider) && $0.terms.id == $0.state.order }
+        ).orders.filter { head in
+            isOurs(head.terms, at: provider) && head.terms.id == head.state.order
+                && order(head.terms.id) == nil
+        }
         guard let head = heads.max(by: { $0.terms.generation < $1.terms.generation }) else {
             _ = state.withLock { $0.withoutOrder.insert(provider) }
             return nil
@@ -112,13 +115,6 @@ extension OrderBook {
         _ state: OrderState,
         in lane: inout Lane
     ) throws(NetworkError) -> HeldOrder {
-        if var known = order(terms.id) {
-            // It was given up, and is there after all.
-            try write { (store) throws(SQLiteError) in try store.setLive(known.row, true) }
-            known.isLive = true
-            update(known)
-            return try resync(known, in: &lane)
-        }
         guard state.sequence > 0 else {
             try verify(state, terms, grants: [])
             let order = try write { (store) throws(SQLiteError) in
@@ -185,17 +181,10 @@ extension OrderBook {
         by fetched: Fetched,
         in lane: inout Lane
     ) throws(NetworkError) -> Bool {
-        var entries = try read { [row = order.row] (store) throws(SQLiteError) in
+        let known = try read { [row = order.row] (store) throws(SQLiteError) in
             try store.entries(of: row)
         }
-        for change in fetched.changes {
-            guard change.position <= UInt64(entries.count) else { return false }
-            if change.position == UInt64(entries.count) {
-                entries.append(change.entry)
-            } else {
-                entries[Int(change.position)] = change.entry
-            }
-        }
+        guard let entries = Self.apply(fetched.changes, to: known) else { return false }
         guard let tree = try? OrderTree(entries: entries),
             tree.commitment == fetched.state.commitment
         else { return false }
@@ -216,8 +205,7 @@ extension OrderBook {
         by fetched: Fetched,
         in lane: inout Lane
     ) throws(NetworkError) {
-        let entries = fetched.changes.map(\.entry)
-        guard fetched.changes.enumerated().allSatisfy({ UInt64($0.offset) == $0.element.position }),
+        guard let entries = Self.apply(fetched.changes, to: []),
             let tree = try? OrderTree(entries: entries),
             tree.commitment == fetched.state.commitment
         else {
@@ -227,9 +215,12 @@ extension OrderBook {
             )
         }
         let shards = entries.count { !$0.isTombstone }
+        let changes = entries.enumerated().map { position, entry in
+            OrderChange(position: UInt64(position), entry: entry)
+        }
         try write { [row = order.row] (store) throws(SQLiteError) in
             try store.store(
-                fetched.changes,
+                changes,
                 of: row,
                 state: fetched.state,
                 shards: shards,
@@ -240,6 +231,25 @@ extension OrderBook {
         order.shards = shards
         merge(order)
         lane = Lane(tree: tree, order: order.id, usedAt: now())
+    }
+
+    /// Entries after some changes, `nil` if those leave a gap.
+    ///
+    /// One that came and went is there twice: itself, and its tombstone.
+    private static func apply(
+        _ changes: [OrderChange],
+        to entries: [OrderEntry]
+    ) -> [OrderEntry]? {
+        var entries = entries
+        for change in changes {
+            guard change.position <= UInt64(entries.count) else { return nil }
+            if change.position == UInt64(entries.count) {
+                entries.append(change.entry)
+            } else {
+                entries[Int(change.position)] = change.entry
+            }
+        }
+        return entries
     }
 
     // MARK: Fetching

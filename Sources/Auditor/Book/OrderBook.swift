@@ -221,6 +221,16 @@ package final class OrderBook: Sendable {
         }
     }
 
+    /// All orders, for what is told of them.
+    var allOrders: [HeldOrder] { state.withLock { Array($0.orders.values) } }
+
+    /// The grant that vouches for who proposed a state; `nil` for the owner's.
+    func grant(for order: OrderState) -> Grant? {
+        guard order.proposal.clientKey != identity.ownerKey else { return nil }
+        let client = order.proposal.clientKey.nodeID
+        return state.withLock { state in state.grants.first { $0.grantee == client } }
+    }
+
     func update(_ order: HeldOrder) {
         state.withLock { state in
             state.orders[order.id] = order

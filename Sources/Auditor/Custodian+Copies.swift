@@ -1,0 +1,123 @@
+import Logging
+package import Network
+import Primitives
+import SQLite
+import Synchronization
+import Transport
+
+/// Copies that no stripe names: removed at their time, in this order: out of the order, then
+/// deleted, then forgotten.
+extension Custodian {
+    /// Copies removed from one provider at once.
+    private static let batchMax = 256
+    private static let deletePatience = Duration.seconds(30)
+    /// Seconds between two looks.
+    private static let copiesInterval = 5.0
+    /// A holder that did not come back for so long, in seconds, will not: 30 days.
+    private static let awayMax = 30.0 * 24 * 3600
+
+    // MARK: Hosts
+
+    /// Another custodian of this volume moved a shard (`FetchRepairs`): `from` may have a copy.
+    package func noteMoved(_ repair: RepairRecord) {
+        let time = now()
+        let copy = Copy(shard: repair.shard, provider: repair.from)
+        let state: BookSchema.CopyState =
+            book.loss(copy.shard, at: copy.provider) == nil ? .away : .garbage
+        book.attempt("copies") { (store) throws(SQLiteError) in
+            try store.removeStrays([Copy(shard: repair.shard, provider: repair.to)])
+            try store.put([
+                StrayCopy(
+                    copy: copy,
+                    stripe: repair.stripe,
+                    index: Int(repair.index),
+                    state: state,
+                    due: time
+                )
+            ])
+        }
+    }
+
+    /// Another custodian of this volume takes over: spares and copies to be removed are its
+    /// business now.
+    package func handOver() {
+        book.attempt("copies") { (store) throws(SQLiteError) in try store.removeAllStrays() }
+    }
+
+    // MARK: Removing
+
+    func tidyCopies(at time: Timestamp) {
+        let isDue = state.withLock { state -> Bool in
+            if let due = state.copiesDue, due > time { return false }
+            state.copiesDue = time.adding(Self.copiesInterval)
+            return true
+        }
+        guard isDue, configuration.repairs else { return }
+        runOnce(.copies, "copies") { [self] in
+            let view = state.withLock { $0.view }
+            welcome(view, at: time)
+            for state in [BookSchema.CopyState.intent, .garbage, .here] {
+                let providers = book.attempt("copies") { (store) throws(SQLiteError) in
+                    try store.providersOfStrays(state, dueBy: time)
+                }
+                for provider in providers ?? [] where view.isReachable(provider) && !isStopping {
+                    tidy(state, at: provider, time)
+                }
+            }
+        }
+    }
+
+    /// Copies whose holders are up are spares for a while; those of holders that never came back
+    /// are forgotten.
+    private func welcome(_ view: NetworkView, at time: Timestamp) {
+        let until = time.adding(Double(configuration.spareSeconds))
+        book.attempt("copies") { (store) throws(SQLiteError) in
+            for provider in try store.providersOfStrays(.away, dueBy: time) {
+                if let seen = view.providers[provider], seen.suspectSince == nil {
+                    _ = try store.changeStrays(at: provider, from: .away, to: .here, due: until)
+                    continue
+                }
+                let forgotten = try store.strays(
+                    .away,
+                    dueBy: time.adding(-Self.awayMax),
+                    at: provider,
+                    limit: Self.batchMax
+                )
+                try store.removeStrays(forgotten.map(\.copy))
+            }
+        }
+    }
+
+    private func tidy(_ state: BookSchema.CopyState, at provider: NodeID, _ time: Timestamp) {
+        let strays =
+            book.attempt("copies") { (store) throws(SQLiteError) in
+                try store.strays(state, dueBy: time, at: provider, limit: Self.batchMax)
+            } ?? []
+        var gone: [Copy] = []
+        var garbage: [Copy] = []
+        for stray in strays {
+            // The stripe has the last word: a copy that it names stays.
+            do {
+                let isHolder = try source.stripe(stray.stripe)?.shards.contains { holding in
+                    holding.shard == stray.copy.shard && holding.provider == provider
+                }
+                if isHolder ?? false { gone.append(stray.copy) } else { garbage.append(stray.copy) }
+            } catch {
+                logger.debug("copies of stripe \(stray.stripe.short) stay: \(error)")
+            }
+        }
+        if !garbage.isEmpty, remove(garbage.map(\.shard), at: provider) { gone += garbage }
+        if !gone.isEmpty { book.removeStrays(gone) }
+    }
+
+    private func remove(_ shards: [ShardID], at provider: NodeID) -> Bool {
+        do throws(NetworkError) {
+            try book.remove(shards, from: provider)
+            try network.delete(shards, from: provider).wait(for: Self.deletePatience)
+            return true
+        } catch {
+            logger.debug("copies stay at provider \(provider.short): \(error)")
+            return false
+        }
+    }
+}
