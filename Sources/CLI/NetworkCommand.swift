@@ -4,6 +4,7 @@ import Disk
 import Logging
 import Network
 import Primitives
+import Reliability
 import Sealing
 import Transport
 
@@ -74,19 +75,37 @@ struct NetworkCommand: ParsableCommand {
 
         func run() throws {
             let network = try NetworkFile(readingFrom: file)
-            let report = NetworkReport(network, live: live ? try providers(of: network) : nil)
+            let report = NetworkReport(network, live: live ? try look(at: network) : nil)
             if json { return try Output.json(report) }
             report.print()
         }
 
-        private func providers(of file: NetworkFile) throws -> [ProviderRecord] {
+        private func look(at file: NetworkFile) throws -> NetworkReport.Live {
             let network = try RemoteNetwork(
                 file: file,
                 identity: .random(),
                 logger: .silent
             )
             defer { network.close() }
-            return try network.providers()
+            return NetworkReport.Live(
+                providers: try network.providers(),
+                scores: try scores(from: network, keepers: Set(file.keepers.map(\.publicKey)))
+            )
+        }
+
+        /// What a keeper of the file has signed.
+        private func scores(
+            from network: RemoteNetwork,
+            keepers: Set<PublicKey>
+        ) throws -> [SignedScore] {
+            var scores: [SignedScore] = []
+            var page: ScoreList
+            repeat {
+                let query = ListScores(after: scores.last?.provider)
+                page = try network.ask(query).wait(for: RemoteNetwork.keeperTimeout)
+                scores += page.scores
+            } while page.hasMore && !page.scores.isEmpty
+            return scores.filter { keepers.contains($0.keeperKey) && $0.isSignatureValid }
         }
     }
 }
@@ -104,8 +123,18 @@ struct NetworkReport: Encodable {
         let address: String
         let domain: String
         let up: Bool
+        let leaving: Bool
         let usedBytes: UInt64
         let capacityBytes: UInt64
+        /// The keeper's, signed by it, 0...1.
+        let score: Double?
+        let scoreReasons: [String]
+    }
+
+    /// What the keepers tell beyond the file.
+    struct Live {
+        let providers: [ProviderRecord]
+        let scores: [SignedScore]
     }
 
     let name: String
@@ -115,7 +144,7 @@ struct NetworkReport: Encodable {
     let providersUp: Int?
     let providersDown: Int?
 
-    init(_ file: NetworkFile, live: [ProviderRecord]?) {
+    init(_ file: NetworkFile, live: Live?) {
         name = file.name
         code = "\(file.code)"
         keepers = file.keepers.map { keeper in
@@ -125,18 +154,25 @@ struct NetworkReport: Encodable {
                 publicKey: Hex.encode(keeper.publicKey.bytes)
             )
         }
-        providers = live?.map { provider in
+        let scores = Dictionary(
+            (live?.scores ?? []).map { ($0.provider, $0.score) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        providers = live?.providers.map { provider in
             Provider(
                 id: provider.id.hex,
                 address: "\(provider.address)",
                 domain: provider.domain,
                 up: provider.isUp,
+                leaving: provider.isLeaving,
                 usedBytes: provider.usedBytes,
-                capacityBytes: provider.capacityBytes
+                capacityBytes: provider.capacityBytes,
+                score: scores[provider.id]?.value,
+                scoreReasons: scores[provider.id]?.reasons ?? []
             )
         }
-        providersUp = live?.count { $0.isUp }
-        providersDown = live?.count { !$0.isUp }
+        providersUp = live?.providers.count { $0.isUp }
+        providersDown = live?.providers.count { !$0.isUp }
     }
 
     func print() {
@@ -146,12 +182,15 @@ struct NetworkReport: Encodable {
         )
         guard let providers else { return }
         Output.table(
-            [["provider", "address", "domain", "state", "used", "capacity"]]
+            [["provider", "address", "domain", "state", "used", "capacity", "score", "because"]]
                 + providers.map { provider in
                     [
                         String(provider.id.prefix(8)), provider.address,
-                        String(provider.domain.prefix(16)), provider.up ? "up" : "down",
+                        String(provider.domain.prefix(16)),
+                        provider.leaving ? "leaving" : provider.up ? "up" : "down",
                         Readable.bytes(provider.usedBytes), Readable.bytes(provider.capacityBytes),
+                        provider.score.map { Readable.decimal($0, digits: 3) } ?? "-",
+                        provider.scoreReasons.joined(separator: "; "),
                     ]
                 }
         )
