@@ -14,7 +14,10 @@ extension MountControl {
         do throws(FileSystemError) {
             let results = try engine.auditNow(leaves: leaves.map { UInt32(clamping: $0) })
             return results.sorted { $0.provider < $1.provider }.map { result in
-                let shown = Control::AuditResult(result)
+                let shown = Control::AuditResult(
+                    result,
+                    bytes: UInt64(engine.proofBytes(of: result))
+                )
                 report(shown)
                 return shown
             }
@@ -37,14 +40,9 @@ extension MountControl {
     ) throws(ControlFailure) {
         do throws(FileSystemError) {
             for order in try engine.orders(ofProvider: provider) {
-                let file: ReceiptFile
-                do throws(FileSystemError) {
-                    file = try engine.receiptFile(of: order.id)
-                } catch {
-                    // An order without a receipt yet has nothing to show.
-                    guard error.code == .notFound else { throw error }
-                    continue
-                }
+                let file = try engine.receiptFile(of: order.id)
+                // An order without a receipt has nothing to show yet.
+                guard !file.receipts.isEmpty else { continue }
                 each(
                     AuditFile(
                         order: order.id.hex,
@@ -60,7 +58,7 @@ extension MountControl {
 }
 
 extension Control::AuditResult {
-    fileprivate init(_ result: Auditor::AuditResult) {
+    fileprivate init(_ result: Auditor::AuditResult, bytes: UInt64) {
         let receipt = result.receipt
         let isProved = receipt.verdict == .ok || receipt.verdict == .slow
         self.init(
@@ -68,7 +66,7 @@ extension Control::AuditResult {
             verdict: "\(result.verdict)",
             reason: result.reason,
             leaves: isProved ? UInt64(receipt.leaves) : 0,
-            bytes: 0,
+            bytes: bytes,
             milliseconds: max(0, receipt.answered.seconds(since: receipt.asked) * 1000)
         )
     }

@@ -46,6 +46,10 @@ final class Uploader: Sendable {
         var claimedBytes: UInt64 = 0
         /// Stripes completed, for those who wait for progress.
         var completed: UInt64 = 0
+        /// Threads that have stripes on record as placed, but not in memory yet; by a number that
+        /// grows.
+        var completing: Set<UInt64> = []
+        var lastCompleting: UInt64 = 0
         /// Not before this (monotonic) after a failure.
         var pausedUntil: Duration = .zero
         var placingBytes: UInt64 = 0
@@ -173,7 +177,9 @@ final class Uploader: Sendable {
         var progressAt = Clock.monotonic()
         var seen = state.withLock { $0.completed }
         while true {
-            guard let oldest = metadata.totals.oldestDirty, oldest <= target else { return }
+            guard let oldest = metadata.totals.oldestDirty, oldest <= target else {
+                return waitForCompleting()
+            }
             report(metadata.totals.dirtyBytes)
             let before = seen
             seen =
@@ -191,6 +197,12 @@ final class Uploader: Sendable {
                 )
             }
         }
+    }
+
+    /// Waits until memory, too, calls clean what is on record as placed by now.
+    private func waitForCompleting() {
+        let now = state.withLock { $0.completing }
+        _ = state.wait { $0.completing.isDisjoint(with: now) ? true : nil }
     }
 
     // MARK: Threads
@@ -435,6 +447,12 @@ final class Uploader: Sendable {
         _ snapshots: [Snapshot],
         of stripe: StripeRecord
     ) throws(FileSystemError) {
+        let number = state.update { state in
+            state.lastCompleting += 1
+            state.completing.insert(state.lastCompleting)
+            return state.lastCompleting
+        }
+        defer { state.update { _ = $0.completing.remove(number) } }
         try metadata.completeStripe(
             stripe.id,
             blocks: snapshots.map {
@@ -446,7 +464,6 @@ final class Uploader: Sendable {
             }
         )
         try metadata.sync()
-        custody?.notePlaced(stripe.id)
         for snapshot in snapshots {
             snapshot.content.state.write { state in
                 guard var block = state.blocks[snapshot.index.rawValue],
@@ -462,6 +479,7 @@ final class Uploader: Sendable {
                 }
             }
         }
+        custody?.notePlaced(stripe.id)
         state.update { $0.completed += 1 }
     }
 

@@ -228,11 +228,13 @@ final class Delegation: Sendable {
         if number < applied { applied = 0 }
         while applied < number {
             let page = try ask(FetchRepairs(volume: volume, after: applied)).repairs
-            guard let last = page.last, last.number > applied else { return }
-            try takeOver(page)
-            applied = last.number
+            if !page.isEmpty {
+                try takeOver(page)
+                logger.notice("took over \(page.count) repairs of keeper \(keeper.short)")
+            }
+            // Numbers may begin anywhere and have gaps; none came while the keeper is held.
+            applied = max(applied, page.last?.number ?? number)
             try stripes.metadata.setRepairsApplied(of: keeper, applied)
-            logger.notice("took over \(page.count) repairs of keeper \(keeper.short)")
             try keepHolding(&progress)
         }
     }
