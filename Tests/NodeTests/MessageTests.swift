@@ -23,26 +23,46 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
     }
 
     static func all() throws -> [MessageCase] {
+        try nodes() + orders() + audits() + custody() + delegation()
+    }
+
+    private static func nodes() throws -> [MessageCase] {
         [
             MessageCase(
                 "put-shard",
-                "PutShard: shard 01.., root 02..; the shard's bytes follow it",
-                PutShard(shard: try Samples.shard(1), root: try Samples.digest(2))
+                "PutShard: owner's seed 07.., shard 01.., root 02..; the shard's bytes follow it",
+                try Samples.putShard()
             ),
             MessageCase(
                 "get-shard",
-                "GetShard: 64 KiB of shard 01.. from byte 4096 on",
-                GetShard(shard: try Samples.shard(1), offset: 4096, count: 65_536)
+                "GetShard: owner's seed 07.., 64 KiB of shard 01.. from byte 4096 on",
+                GetShard(
+                    owner: try Samples.owner(),
+                    shard: try Samples.shard(1),
+                    offset: 4096,
+                    count: 65_536
+                )
             ),
             MessageCase(
                 "delete-shards",
-                "DeleteShards: 01.. and 02..",
-                DeleteShards(shards: [try Samples.shard(1), try Samples.shard(2)])
+                "DeleteShards: owner's seed 07.., 01.. and 02..",
+                DeleteShards(
+                    owner: try Samples.owner(),
+                    shards: [try Samples.shard(1), try Samples.shard(2)]
+                )
             ),
             MessageCase(
                 "store-status",
-                "StoreStatus: 1 TiB, 12345 bytes used by 3 shards",
-                StoreStatus(capacityBytes: 1 << 40, usedBytes: 12_345, shardCount: 3)
+                "StoreStatus: 1 TiB, 12345 bytes used by 3 shards, 2 orders, 1 damaged, leaving",
+                StoreStatus(
+                    capacityBytes: 1 << 40,
+                    usedBytes: 12_345,
+                    shardCount: 3,
+                    orderCount: 2,
+                    damagedShards: 1,
+                    scrubbedBytes: 1 << 20,
+                    isLeaving: true
+                )
             ),
             MessageCase(
                 "node-description",
@@ -51,12 +71,14 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
             ),
             MessageCase(
                 "heartbeat",
-                "Heartbeat: 192.0.2.1:4750, domain house, 1 TiB, 12345 bytes used",
+                "Heartbeat: 192.0.2.1:4750, domain house, 1 TiB, 12345 bytes used, leaving, 2 damaged",
                 Heartbeat(
                     address: try Samples.address(),
                     domain: "house",
                     capacityBytes: 1 << 40,
-                    usedBytes: 12_345
+                    usedBytes: 12_345,
+                    isLeaving: true,
+                    damagedShards: 2
                 )
             ),
             MessageCase(
@@ -130,7 +152,7 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
 
     @Test(arguments: [0, 1, 1023, 1025, (4 << 20) + 1024])
     func shardThatIsNotWholeLeavesIsRefused(count: Int) throws {
-        let head = PutShard(shard: try Samples.shard(1), root: try Samples.digest(2))
+        let head = try Samples.putShard()
         #expect(throws: DecodeError.self) {
             try PutShard(headOf: head.encoded + [UInt8](repeating: 0, count: count))
         }
@@ -143,6 +165,7 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
     )
     func rangeBeyondAnyShardIsRefused(offset: UInt32, count: UInt32) throws {
         var writer = ByteWriter()
+        writer.id(try Samples.owner())
         writer.id(try Samples.shard(1))
         writer.integer(offset)
         writer.integer(count)
@@ -151,14 +174,16 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
 
     @Test func rangeThatOverflowsIsRefused() throws {
         var writer = ByteWriter()
+        writer.id(try Samples.owner())
         writer.id(try Samples.shard(1))
         writer.integer(UInt32.max)
         writer.integer(UInt32.max)
         #expect(throws: DecodeError.self) { try GetShard(decoding: writer.bytes) }
     }
 
-    @Test func countAboveTheLimitIsRefusedBeforeItsBytesCome() {
+    @Test func countAboveTheLimitIsRefusedBeforeItsBytesCome() throws {
         var writer = ByteWriter()
+        writer.id(try Samples.owner())
         writer.integer(UInt32(DeleteShards.shardsMax + 1))
         #expect(throws: DecodeError.tooLong(field: "shards", value: 4097, limit: 4096)) {
             try DeleteShards(decoding: writer.bytes)

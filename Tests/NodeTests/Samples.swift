@@ -14,6 +14,12 @@ enum Samples {
         try #require(ShardID(bytes: Array(repeating: number, count: 16)))
     }
 
+    static func owner() throws -> NodeID { try key(7).publicKey.nodeID }
+
+    static func putShard() throws -> PutShard {
+        PutShard(owner: try owner(), shard: try shard(1), root: try digest(2))
+    }
+
     static func digest(_ number: UInt8) throws -> Digest {
         try #require(Digest(bytes: Array(repeating: number, count: 32)))
     }
@@ -34,7 +40,9 @@ enum Samples {
             capacityBytes: 1 << 40,
             usedBytes: 12_345,
             isUp: true,
-            lastSeen: time
+            lastSeen: time,
+            firstSeen: Timestamp(seconds: 1_600_000_000, nanoseconds: 0),
+            isLeaving: number == 4
         )
     }
 

@@ -87,7 +87,7 @@ final class CustodyHost: Sendable {
         while true {
             let isStopping = state.wait(for: Self.interval) { $0.isStopping ? true : nil }
             if isStopping != nil { return }
-            settle(now: Clock.now())
+            settle(now: services.now())
             let custodians = state.withLock { $0.custodians.values.map(\.custodian) }
             for custodian in custodians { custodian.tick() }
         }
@@ -133,16 +133,18 @@ final class CustodyHost: Sendable {
                 identity: identity,
                 network: network,
                 configuration: configuration,
-                logger: logger
+                logger: logger,
+                now: services.now
             )
             let custodian = Custodian(
                 identity: identity,
                 configuration: configuration,
                 book: book,
-                source: DelegatedStripes(key: key, store: services.delegations),
+                source: DelegatedStripes(key: key, services: services),
                 network: network,
                 crew: crew,
-                logger: logger
+                logger: logger,
+                now: services.now
             )
             state.withLock { state in
                 state.custodians[key] = Running(custodian: custodian, grant: delegation.grant)
@@ -213,7 +215,9 @@ final class CustodyHost: Sendable {
 /// A delegated volume's stripes for its custodian.
 struct DelegatedStripes: StripeSource {
     let key: DelegationKey
-    let store: DelegationStore
+    let services: KeeperServices
+
+    private var store: DelegationStore { services.delegations }
 
     func stripes(after: StripeID?, limit: Int) throws -> [StripeManifest] {
         try store.stripes(of: key, after: after, limit: limit)
@@ -230,7 +234,7 @@ struct DelegatedStripes: StripeSource {
             index: index,
             from: from,
             to: to,
-            now: Clock.now()
+            now: services.now()
         )
     }
 }

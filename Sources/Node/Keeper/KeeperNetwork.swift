@@ -26,7 +26,7 @@ final class KeeperNetwork: StorageNetwork {
 
     /// The keeper's directory; its own attempts overrule heartbeats.
     func providers() throws(NetworkError) -> [ProviderRecord] {
-        services.state.providers(now: Clock.now()).map { provider in
+        services.state.providers(now: services.now()).map { provider in
             var provider = provider
             provider.isUp = services.pool.isReachable(provider.id) ?? provider.isUp
             return provider
@@ -72,7 +72,7 @@ final class KeeperNetwork: StorageNetwork {
     }
 
     private func answer(_ query: any KeeperQuery) throws -> Any? {
-        let now = Clock.now()
+        let now = services.now()
         switch query {
         case let query as FetchBeacons:
             return BeaconList(blocks: try services.beacons.blocks(query, now: now))

@@ -1,4 +1,3 @@
-import Disk
 import Logging
 import Network
 import Primitives
@@ -37,12 +36,12 @@ struct KeeperRequests: RequestHandler {
             return NodeDescription(role: .keeper, software: Software.name).encoded
         case .heartbeat:
             let heartbeat = try Heartbeat(decoding: request.body)
-            if try state.note(heartbeat, from: request.peer, now: Clock.now()) {
+            if try state.note(heartbeat, from: request.peer, now: services.now()) {
                 logger.info("provider \(request.peer.short) at \(heartbeat.address)")
             }
             return []
         case .listProviders:
-            return ProviderList(providers: state.providers(now: Clock.now())).encoded
+            return ProviderList(providers: state.providers(now: services.now())).encoded
         case .registerVolume:
             try register(try VolumeRegistration(decoding: request.body), of: request.peer)
             return []
@@ -52,14 +51,14 @@ struct KeeperRequests: RequestHandler {
             return try export(try ExportNetwork(decoding: request.body))
         case .fetchBeacons:
             let query = try FetchBeacons(decoding: request.body)
-            return BeaconList(blocks: try services.beacons.blocks(query, now: Clock.now())).encoded
+            return BeaconList(blocks: try services.beacons.blocks(query, now: services.now())).encoded
         case .reportCustody:
             let report = try ReportCustody(decoding: request.body)
-            try services.register.take(report, from: request.peer, now: Clock.now())
+            try services.register.take(report, from: request.peer, now: services.now())
             return []
         case .listScores:
             let query = try ListScores(decoding: request.body)
-            return try services.scores(query, now: Clock.now()).encoded
+            return try services.scores(query, now: services.now()).encoded
         case .delegate:
             return try delegate(try Delegate(decoding: request.body), of: request).encoded
         case .undelegate:
@@ -100,7 +99,7 @@ struct KeeperRequests: RequestHandler {
 
     private func delegate(_ query: Delegate, of request: Request) throws -> DelegationState {
         let grant = query.grant
-        let now = Clock.now()
+        let now = services.now()
         guard grant.ownerKey == request.peerKey else {
             throw NetworkError(.unauthorized, "the grant is not signed by you")
         }

@@ -58,7 +58,7 @@ final class KeeperRounds: Sendable {
     }
 
     private func go(_ round: Int) throws {
-        let now = Clock.now()
+        let now = services.now()
         _ = try services.beacons.current(now: now)
         if round.isMultiple(of: Self.silenceRounds) { services.state.noteSilence(now: now) }
         if round.isMultiple(of: Self.writingRounds) {

@@ -25,11 +25,18 @@ package final class KeeperServer: Sendable {
 
     private let configuration: KeeperConfiguration
     private let logger: Logger
+    private let now: @Sendable () -> Timestamp
     private let running = Mutex<Running?>(nil)
 
-    package init(configuration: KeeperConfiguration, logger: Logger) {
+    /// A keeper that does not run yet; `now` is the wall clock.
+    package init(
+        configuration: KeeperConfiguration,
+        logger: Logger,
+        now: @escaping @Sendable () -> Timestamp = { Clock.now() }
+    ) {
         self.configuration = configuration
         self.logger = logger
+        self.now = now
     }
 
     /// Opens the state and listens.
@@ -108,7 +115,7 @@ package final class KeeperServer: Sendable {
         let histories = try ProviderHistories(database: database)
         return KeeperServices(
             identity: identity,
-            state: try KeeperState(database: database, histories: histories),
+            state: try KeeperState(database: database, histories: histories, now: now()),
             histories: histories,
             beacons: try BeaconChain(
                 database: database,
@@ -119,7 +126,8 @@ package final class KeeperServer: Sendable {
             ),
             register: CustodyRegister(database: database, histories: histories, logger: logger),
             delegations: try DelegationStore(directory: path, holdLasts: configuration.holdLasts),
-            pool: try ConnectionPool(identity: identity, loops: loops)
+            pool: try ConnectionPool(identity: identity, loops: loops),
+            now: now
         )
     }
 
@@ -136,7 +144,7 @@ package final class KeeperServer: Sendable {
         running.workers.stop()
         running.rounds.stop()
         running.custody.stop()
-        running.services.state.flush(now: Clock.now())
+        running.services.state.flush(now: now())
         running.services.pool.stop()
         running.loops.stop()
         running.directory.release()

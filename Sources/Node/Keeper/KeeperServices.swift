@@ -14,6 +14,8 @@ struct KeeperServices: Sendable {
     let delegations: DelegationStore
     /// The keeper's own connections, to providers.
     let pool: ConnectionPool
+    /// The wall clock.
+    let now: @Sendable () -> Timestamp
 
     var id: NodeID { identity.publicKey.nodeID }
 

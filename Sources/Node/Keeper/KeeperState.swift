@@ -1,4 +1,3 @@
-import Disk
 import Network
 import Primitives
 import SQLite
@@ -27,12 +26,17 @@ final class KeeperState: Sendable {
         var isHeard: Bool
     }
 
-    private let startedAt = Clock.now()
+    private let startedAt: Timestamp
     private let providers: Mutex<[NodeID: Provider]>
     private let database: KeeperDatabase
     private let histories: ProviderHistories
 
-    init(database: KeeperDatabase, histories: ProviderHistories) throws(NodeError) {
+    init(
+        database: KeeperDatabase,
+        histories: ProviderHistories,
+        now: Timestamp
+    ) throws(NodeError) {
+        startedAt = now
         self.database = database
         self.histories = histories
         do {
