@@ -109,7 +109,11 @@ final class KeeperNetwork: StorageNetwork {
         }
         let reply = Pending<[UInt8]>()
         present(to: provider, at: address).whenDone { outcome in
-            if case .failure(let error) = outcome { return reply.fulfil(.failure(error)) }
+            // A provider may take no grant before it has an order of the volume; the request that
+            // opens one brings the grant with it.
+            if case .failure(let error) = outcome, error.isTransient {
+                return reply.fulfil(.failure(error))
+            }
             self.services.pool.request(
                 operation.rawValue,
                 to: provider,
