@@ -3,6 +3,7 @@ import Logging
 import Network
 import Node
 import Primitives
+import Proofs
 import Sealing
 import Testing
 import Transport
@@ -16,6 +17,7 @@ final class TestNetwork {
     let file: NetworkFile
     var providers: [ProviderServer] = []
     let owner: RemoteNetwork
+    private let ownerKey: SigningKey
 
     init(_ path: String, owner: UInt8 = 50, directoryCache: String? = nil) throws {
         self.path = path
@@ -28,9 +30,10 @@ final class TestNetwork {
         )
         keeperAddress = try keeper.start()
         file = try keeper.networkFile(named: "test", code: try Samples.code())
+        ownerKey = try Samples.key(owner)
         self.owner = try RemoteNetwork(
             file: file,
-            identity: try Samples.key(owner),
+            identity: ownerKey,
             logger: log.logger,
             directoryCache: directoryCache
         )
@@ -45,7 +48,7 @@ final class TestNetwork {
         )
     }
 
-    /// Starts a provider and waits until the owner knows it.
+    /// Starts a provider, waits until the owner knows it, and opens an order there.
     @discardableResult
     func addProvider(capacity: UInt64 = 1 << 30) throws -> NodeID {
         let provider = ProviderServer(
@@ -56,7 +59,28 @@ final class TestNetwork {
         providers.append(provider)
         let id = try #require(provider.id)
         try #require(eventually { self.record(id)?.isUp == true })
+        try openOrder(at: id)
         return id
+    }
+
+    /// Without an order no shard is taken.
+    private func openOrder(at provider: NodeID) throws {
+        let terms = OrderTerms(
+            volume: try Samples.volumeID(5),
+            ownerKey: ownerKey.publicKey,
+            provider: provider,
+            generation: 0,
+            opened: Samples.time
+        )
+        let proposal = try OrderProposal(
+            order: terms.id,
+            sequence: 0,
+            commitment: .empty,
+            at: Samples.time,
+            signedBy: ownerKey
+        )
+        _ = try owner.ask(OpenOrder(terms: terms, proposal: proposal), of: provider)
+            .wait(for: .seconds(60))
     }
 
     func record(_ id: NodeID) -> ProviderRecord? {

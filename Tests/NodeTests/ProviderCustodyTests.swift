@@ -117,7 +117,7 @@ import Transport
             let read = #expect(throws: NetworkError.self) { try owner.get(shards[2]) }
             #expect(read?.code == .corrupt)
             // Nothing new is promised on it either.
-            var next = try TestOrder(owner, at: provider, generation: 1)
+            var next = try ClientOrder(owner, at: provider, generation: 1)
             let (query, _) = try next.amendment(adding: [shards[2]])
             #expect(owner.refusal(query)?.code == .notFound)
 
@@ -220,7 +220,7 @@ import Transport
             defer { provider.stop() }
             let owner = try provider.client(50)
             defer { owner.close() }
-            var order = try TestOrder(owner, at: provider)
+            var order = try ClientOrder(owner, at: provider)
             let shards = try (0..<3).map { try TestShard(UInt64($0), count: 16 << 10) }
             try owner.put(shards)
             try order.amend(adding: shards)
@@ -324,7 +324,7 @@ import Transport
             defer { provider.stop() }
             let client = try provider.client(50)
             defer { client.close() }
-            var order = try TestOrder(client, at: provider)
+            var order = try ClientOrder(client, at: provider)
             try order.amend(adding: shards)
             #expect(try client.get(shards[1]) == shards[1].bytes)
             #expect(try order.audit(460).verdict == .ok)

@@ -169,7 +169,7 @@ final class TestClient {
 }
 
 /// An order as one client sees it.
-struct TestOrder {
+struct ClientOrder {
     let terms: OrderTerms
     let client: TestClient
     var tree = OrderTree()
@@ -319,14 +319,14 @@ extension Samples {
 /// A provider, its owner with the key 50, and an open order of volume 05...
 func withProvider(
     scrubBytesPerSecond: UInt64? = 1,
-    _ body: (TestProvider, TestClient, inout TestOrder) throws -> Void
+    _ body: (TestProvider, TestClient, inout ClientOrder) throws -> Void
 ) throws {
     try withScratch { path in
         let provider = try TestProvider(path + "/p", scrubBytesPerSecond: scrubBytesPerSecond)
         defer { provider.stop() }
         let owner = try provider.client(50)
         defer { owner.close() }
-        var order = try TestOrder(owner, at: provider)
+        var order = try ClientOrder(owner, at: provider)
         try body(provider, owner, &order)
     }
 }

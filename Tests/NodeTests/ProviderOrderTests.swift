@@ -33,7 +33,7 @@ import Transport
             let shard = try TestShard(1)
             try owner.put(shard)
             try order.amend(adding: [shard])
-            let again = try TestOrder(owner, at: provider)
+            let again = try ClientOrder(owner, at: provider)
             #expect(again.state == order.state)
             // Other terms of the same generation are the same order.
             let terms = OrderTerms(
@@ -44,11 +44,11 @@ import Transport
                 opened: .epoch
             )
             let state = try owner.ask(
-                OpenOrder(terms: terms, proposal: try TestOrder.opening(terms, owner.key))
+                OpenOrder(terms: terms, proposal: try ClientOrder.opening(terms, owner.key))
             )
             #expect(state == order.state)
             #expect(try owner.status().orderCount == 1)
-            let next = try TestOrder(owner, at: provider, generation: 1)
+            let next = try ClientOrder(owner, at: provider, generation: 1)
             #expect(next.state.sequence == 0)
             #expect(next.id != order.id)
         }
@@ -128,11 +128,11 @@ import Transport
             #expect(crashed.id == provider.id)
             let client = try crashed.client(50)
             defer { client.close() }
-            var again = try TestOrder(client, at: crashed)
+            var again = try ClientOrder(client, at: crashed)
             #expect(again.state == order.state)
             // Has nothing yet, and is told everything.
             again.state = try OrderState(
-                accepting: try TestOrder.opening(again.terms, client.key),
+                accepting: try ClientOrder.opening(again.terms, client.key),
                 signedBy: client.key
             )
             try again.follow()
@@ -180,7 +180,7 @@ import Transport
         try withProvider { provider, owner, order in
             let other = try provider.client(51)
             defer { other.close() }
-            _ = try TestOrder(other, at: provider, volume: 6, owner: 51)
+            _ = try ClientOrder(other, at: provider, volume: 6, owner: 51)
             let shard = try TestShard(1)
             try other.put(shard)
             let (query, _) = try order.amendment(adding: [shard])
@@ -263,7 +263,7 @@ import Transport
             )
             let query = OpenOrder(
                 terms: terms,
-                proposal: try TestOrder.opening(terms, owner.key)
+                proposal: try ClientOrder.opening(terms, owner.key)
             )
             #expect(owner.refusal(query)?.code == .malformed)
         }
@@ -302,7 +302,7 @@ import Transport
             let error = #expect(throws: NetworkError.self) { try stranger.put(shard) }
             #expect(error?.code == .refused)
             #expect(error?.message.contains("open one before putting") == true)
-            _ = try TestOrder(stranger, at: provider, volume: 9, owner: 51)
+            _ = try ClientOrder(stranger, at: provider, volume: 9, owner: 51)
             try stranger.put(shard)
         }
     }
@@ -319,7 +319,7 @@ import Transport
             var fresh = order
             fresh.tree = OrderTree()
             fresh.state = try OrderState(
-                accepting: try TestOrder.opening(order.terms, owner.key),
+                accepting: try ClientOrder.opening(order.terms, owner.key),
                 signedBy: owner.key
             )
             let first = try owner.ask(FetchOrder(order: order.id, sinceSequence: 0))
@@ -352,10 +352,10 @@ private struct TestOutcome: Sendable {
 /// Adds shards one at a time, following whenever someone else was faster.
 private final class Racer: @unchecked Sendable {
     // SAFETY: made on one thread and run on one other, never at the same time.
-    private var order: TestOrder
+    private var order: ClientOrder
     private let shards: [TestShard]
 
-    init(order: TestOrder, shards: [TestShard]) {
+    init(order: ClientOrder, shards: [TestShard]) {
         self.order = order
         self.shards = shards
     }

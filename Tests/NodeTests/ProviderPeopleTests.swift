@@ -20,7 +20,7 @@ import Wire
             let grant = try Samples.grant(.all, to: 60)
             _ = try repairer.ask(PresentGrant(grant: grant))
             try repairer.put(shard)
-            var repaired = try TestOrder(repairer, at: provider, grant: grant)
+            var repaired = try ClientOrder(repairer, at: provider, grant: grant)
             try repaired.amend(adding: [shard])
             try repaired.state.verify(terms: repaired.terms, grants: [grant])
             #expect(try repairer.get(shard) == shard.bytes)
@@ -45,7 +45,7 @@ import Wire
             let grant = try Samples.grant(.all, to: 60, volume: 8, owner: 51)
             // Not before there is an order.
             #expect(repairer.refusal(PresentGrant(grant: grant))?.code == .notFound)
-            var order = try TestOrder(repairer, at: provider, volume: 8, owner: 51, grant: grant)
+            var order = try ClientOrder(repairer, at: provider, volume: 8, owner: 51, grant: grant)
             let shard = try TestShard(1)
             try repairer.put(shard)
             try order.amend(adding: [shard])
@@ -123,7 +123,7 @@ import Wire
     // MARK: Receipts
 
     private func receipt(
-        _ order: TestOrder,
+        _ order: ClientOrder,
         after previous: Receipt?,
         _ verdict: Verdict,
         _ reason: String,
@@ -228,7 +228,7 @@ import Wire
             )
             let opening = OpenOrder(
                 terms: terms,
-                proposal: try TestOrder.opening(terms, owner.key)
+                proposal: try ClientOrder.opening(terms, owner.key)
             )
             #expect(owner.refusal(opening)?.code == .full)
             try order.amend(adding: [shards[1]])

@@ -44,6 +44,7 @@ extension ShardStore {
         guard let trailer = try trailer(of: record, at: location, in: segment) else {
             return try readWhole(leaves, of: record, at: location, in: segment)
         }
+        let tree = try Self.tree(trailer.chunkRoots, of: record)
         var answers: [LeafAnswer] = []
         answers.reserveCapacity(leaves.count)
         let chunkBytes = min(SegmentRecord.chunkBytes, record.length)
@@ -65,12 +66,24 @@ extension ShardStore {
                     from: chunk,
                     index,
                     of: record,
-                    trailer.chunkRoots,
+                    tree,
                     at: location
                 )
             }
         }
         return answers
+    }
+
+    /// The upper part of a shard's tree, made once for all its leaves.
+    private static func tree(
+        _ chunkRoots: [UInt8],
+        of record: SegmentRecord
+    ) throws(DecodeError) -> MerkleChunks {
+        let leafCount = record.length / Geometry.leafBytes
+        guard let tree = MerkleChunks(leafCount: leafCount, roots: chunkRoots),
+            tree.root == record.root
+        else { throw .corrupt("shard's Merkle root") }
+        return tree
     }
 
     /// The roots of a record's chunks; `nil` where there are none, or none that are whole.
@@ -98,14 +111,11 @@ extension ShardStore {
         from chunk: UnsafeRawBufferPointer,
         _ index: Int,
         of record: SegmentRecord,
-        _ chunkRoots: [UInt8],
+        _ tree: MerkleChunks,
         at location: ShardIndex.Location
     ) -> [LeafAnswer] {
-        let count = record.length / Geometry.leafBytes
         if record.firstCorruptChunk(index..<index + 1, in: chunk) == nil {
-            let paths = leaves.compactMap { leaf in
-                MerkleTree.path(leaf: leaf, leafCount: count, chunk: chunk, chunkRoots: chunkRoots)
-            }
+            let paths = leaves.compactMap { tree.path(leaf: $0, chunk: chunk) }
             if paths.count == leaves.count {
                 return zip(leaves, paths).map { leaf, path in
                     let start = leaf % MerkleTree.chunkLeaves * Geometry.leafBytes
@@ -129,17 +139,16 @@ extension ShardStore {
         return try bytes.withUnsafeMutableBytes { buffer in
             let chunks = 0..<record.chunkCount
             let shard = try read(chunks, of: record, at: location, in: segment, into: buffer)
-            let tree = MerkleTree.chunkRoots(of: shard)
-            guard tree.root == record.root else {
-                // No path of this shard is right, whichever chunk rotted.
-                let chunk = record.firstCorruptChunk(chunks, in: shard).map { "chunk \($0)" }
-                throw DecodeError.corrupt(chunk ?? "root")
+            // No path of this shard is right if any chunk rotted.
+            if let chunk = record.firstCorruptChunk(chunks, in: shard) {
+                throw DecodeError.corrupt("chunk \(chunk)")
             }
+            let tree = try Self.tree(MerkleTree.chunkRoots(of: shard).chunks, of: record)
             return leaves.flatMap { leaf in
                 let index = leaf / MerkleTree.chunkLeaves
                 let range = SegmentRecord.chunkRange(index, length: record.length)
                 let chunk = UnsafeRawBufferPointer(rebasing: shard[range])
-                return answers([leaf], from: chunk, index, of: record, tree.chunks, at: location)
+                return answers([leaf], from: chunk, index, of: record, tree, at: location)
             }
         }
     }
