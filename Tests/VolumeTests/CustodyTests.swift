@@ -1,0 +1,252 @@
+import Auditor
+import Disk
+import Network
+import Node
+import Primitives
+import Proofs
+import Sealing
+import Testing
+import Transport
+import Volume
+
+/// What becomes of shards over months, in seconds: epochs last one, waits two.
+@Suite(.serialized)
+struct CustodyTests {
+    @Test func whatIsPlacedIsProvedAndReceiptsShowIt() throws {
+        try CustodyFixture.with(providers: 6) { fixture in
+            try fixture.open { engine in
+                let files = try engine.placeFiles(2, bytes: 2_000_000, seed: 1)
+                let ino = try #require(files.keys.min())
+                try engine.waitUntilProved(files)
+                let text = try engine.state(of: ino)
+                #expect(Timestamp(text: String(text.dropFirst("proved ".count))) != nil)
+                let dirty = try engine.makeFile("new")
+                try engine.write([1], at: 0, to: dirty)
+                #expect(try engine.state(of: dirty) == "local")
+
+                let results = try engine.auditNow(leaves: 8)
+                #expect(results.count == 6)
+                #expect(results.allSatisfy { $0.verdict == .ok })
+                #expect(results.allSatisfy { engine.proofBytes(of: $0) > 8 * 1024 })
+                let receipts = try engine.receipts(limit: 10, provider: nil)
+                #expect(receipts.count == 10)
+                #expect(receipts.map(\.answered) == receipts.map(\.answered).sorted())
+                let some = try #require(results.first?.provider)
+                let prefix = String(some.hex.prefix(10))
+                let own = try engine.receipts(limit: 100, provider: prefix)
+                #expect(!own.isEmpty && own.allSatisfy { $0.provider == some })
+                #expect(throws: FileSystemError.self) {
+                    _ = try engine.receipts(limit: 1, provider: "zz")
+                }
+                for order in try engine.orders(ofProvider: nil) {
+                    let bytes = try engine.receiptFile(of: order.id).encoded()
+                    let keepers = fixture.file.keepers.map(\.publicKey)
+                    let file = try ReceiptFile(parsing: bytes)
+                    let summary = try file.verify(trusting: keepers)
+                    #expect(summary.provider == order.terms.provider)
+                }
+                try waitUntil { engine.status().custody?.lastProofOfAll != nil }
+                let custody = try #require(engine.status().custody)
+                #expect(custody.epochSeconds == 1)
+                #expect(custody.providers.allSatisfy { $0.shards == 2 && $0.lastVerdict == .ok })
+            }
+        }
+    }
+
+    @Test func shardsOfALostProviderAreRebuiltAtOthers() throws {
+        try CustodyFixture.with { fixture in
+            try fixture.open { engine in
+                let files = try engine.placeFiles(3, bytes: 3_000_000, seed: 2)
+                try engine.waitUntilProved(files)
+                let lost = try #require(try fixture.busiest(3).first)
+                let shards = try fixture.shardCount(of: lost)
+                try fixture.destroyProvider(lost)
+                try waitUntil { engine.repairsDone >= shards && engine.isWhole }
+                // Two more may go now.
+                for id in try fixture.busiest(2) { fixture.stopProvider(id) }
+                try engine.expect(files)
+            }
+        }
+    }
+
+    @Test func aProviderThatLostItsShardsGetsThemAgain() throws {
+        try CustodyFixture.with(providers: 6) { fixture in
+            try fixture.open { engine in
+                let files = try engine.placeFiles(2, bytes: 2_000_000, seed: 3)
+                try engine.waitUntilProved(files)
+                let id = fixture.ids[2]
+                let before = try fixture.shardCount(of: id)
+                fixture.stopProvider(id)
+                // A disk is replaced; the key was kept elsewhere.
+                let path = fixture.path(ofProvider: 2)
+                let key = try WholeFile.read(path + "/identity", limit: 1024)
+                try Directory.remove(tree: path)
+                try Directory.make(path)
+                try WholeFile.create(path + "/identity", with: key, permissions: 0o600)
+                try #require(try fixture.startProvider(2) == id)
+                try waitUntil { try fixture.shardCount(of: id) == before && engine.isWhole }
+                for id in fixture.ids where id != fixture.ids[2] {
+                    guard fixture.providers.count > 4 else { break }
+                    fixture.stopProvider(id)
+                }
+                try engine.expect(files)
+            }
+        }
+    }
+
+    @Test func aLeavingProviderIsEmptied() throws {
+        try CustodyFixture.with { fixture in
+            try fixture.open { engine in
+                let files = try engine.placeFiles(3, bytes: 2_000_000, seed: 4)
+                try engine.waitUntilProved(files)
+                let id = try #require(try fixture.busiest(1).first)
+                try fixture.leave(id)
+                try waitUntil { try fixture.shardCount(of: id) == 0 }
+                #expect(engine.status().degradedReads == 0)
+                // It gets nothing new either.
+                let more = try engine.placeFiles(3, bytes: 1_000_000, seed: 5)
+                #expect(try fixture.shardCount(of: id) == 0)
+                fixture.stopProvider(id)
+                try engine.expect(files.merging(more) { first, _ in first })
+            }
+        }
+    }
+
+    @Test func deletedFilesAreTakenOutOfOrdersAndTheirSpaceIsGivenBack() throws {
+        try CustodyFixture.with(providers: 6) { fixture in
+            try fixture.open { engine in
+                let files = try engine.placeFiles(2, bytes: 2_000_000, seed: 6)
+                try engine.waitUntilProved(files)
+                #expect(fixture.shardCount == 12)
+                try engine.unlink(EntryName(Array("6-0".utf8)), in: .root)
+                try waitUntil { fixture.shardCount == 6 }
+                try waitUntil {
+                    engine.status().custody?.providers.allSatisfy { $0.shards == 1 } ?? false
+                }
+                // Never was anybody asked for what was deleted.
+                let results = try engine.auditNow(leaves: 64)
+                #expect(results.allSatisfy { $0.verdict == .ok })
+                let receipts = try engine.receipts(limit: 4096, provider: nil)
+                #expect(receipts.allSatisfy { !$0.verdict.isAccusation })
+            }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func ordersAreCompletedAfterACrash(losingTheBook: Bool) throws {
+        try CustodyFixture.with(providers: 6) { fixture in
+            var files: [InodeNumber: [UInt8]] = [:]
+            let image = fixture.directory + "/image"
+            // Placed, but not under order yet.
+            let lazy = { (configuration: inout VolumeConfiguration) in
+                configuration.custody?.rates.amendInterval = .seconds(3600)
+                configuration.custody?.rates.audits = false
+                configuration.custody?.rates.repairs = false
+            }
+            try fixture.open(lazy) { engine in
+                files = try engine.placeFiles(2, bytes: 2_000_000, seed: 7)
+                try Directory.make(image + "/cache")
+                var names = ["volume.db", "volume.db-wal", "volume.db.cache-id", "cache/id"]
+                if !losingTheBook { names += ["audit.db", "audit.db-wal"] }
+                for name in names {
+                    let bytes = try WholeFile.read(fixture.directory + "/" + name, limit: 64 << 20)
+                    try WholeFile.create(image + "/" + name, with: bytes)
+                }
+                let killed = { (configuration: inout VolumeConfiguration) in
+                    configuration.metadataPath = image + "/volume.db"
+                    configuration.cacheDirectory = image + "/cache"
+                    configuration.custody?.databasePath = image + "/audit.db"
+                }
+                try fixture.open(killed) { again in
+                    try again.waitUntilProved(files)
+                    try again.expect(files)
+                }
+            }
+        }
+    }
+
+    @Test func whatTheKeeperRepairedMeanwhileIsTakenOver() throws {
+        try CustodyFixture.with { fixture in
+            var files: [InodeNumber: [UInt8]] = [:]
+            try fixture.open { engine in
+                files = try engine.placeFiles(3, bytes: 2_000_000, seed: 8)
+                try waitUntil { !engine.status().delegatedTo.isEmpty }
+            }
+            let lost = try #require(try fixture.busiest(1).first)
+            let shards = try fixture.shardCount(of: lost)
+            try fixture.destroyProvider(lost)
+            let volume = fixture.configuration.id
+            let owner = fixture.identity.publicKey.nodeID
+            try waitUntil {
+                let status = fixture.keeper.custodyStatus(of: volume, owner: owner)
+                return status?.repairsDone ?? 0 >= shards
+            }
+            let total = fixture.shardCount
+            // The owner repairs nothing itself.
+            let idle = { (configuration: inout VolumeConfiguration) -> Void in
+                configuration.custody?.rates.repairs = false
+            }
+            try fixture.open(idle) { engine in
+                try waitUntil { !engine.status().delegatedTo.isEmpty }
+                try waitUntil { engine.isWhole }
+                for id in try fixture.busiest(2) { fixture.stopProvider(id) }
+                try engine.expect(files)
+                #expect(engine.repairsDone == 0)
+            }
+            #expect(total >= 18)
+        }
+    }
+
+    @Test func aVolumeThatIsNotDelegatedIsTakenBack() throws {
+        try CustodyFixture.with(providers: 6) { fixture in
+            let volume = fixture.configuration.id
+            let network = try fixture.network()
+            defer { network.close() }
+            func isKnown() -> Bool {
+                (try? network.ask(HoldVolume(volume: volume)).wait(for: .seconds(30))) != nil
+            }
+            try fixture.open { engine in
+                try waitUntil { !engine.status().delegatedTo.isEmpty }
+            }
+            #expect(isKnown())
+            let alone = { (configuration: inout VolumeConfiguration) -> Void in
+                configuration.custody?.delegates = false
+            }
+            try fixture.open(alone) { engine in
+                try waitUntil { !isKnown() }
+                #expect(engine.status().delegatedTo.isEmpty)
+                #expect(engine.status().delegationError == nil)
+            }
+        }
+    }
+
+    @Test func theKeeperIsToldOfStripesThatComeAndGo() throws {
+        try CustodyFixture.with(providers: 6) { fixture in
+            let volume = fixture.configuration.id
+            let network = try fixture.network()
+            defer { network.close() }
+            func digests() throws -> BucketDigests {
+                try network.ask(HoldVolume(volume: volume)).wait(for: .seconds(30)).digests
+            }
+            try fixture.open { engine in
+                try waitUntil { !engine.status().delegatedTo.isEmpty }
+                #expect(try digests() == BucketDigests())
+                _ = try engine.placeFiles(1, bytes: 100_000, seed: 9)
+                try waitUntil { try digests() != BucketDigests() }
+                try engine.unlink(EntryName(Array("9-0".utf8)), in: .root)
+                try waitUntil { try digests() == BucketDigests() }
+                // The last changes are told at the end.
+                _ = try engine.placeFiles(1, bytes: 100_000, seed: 10)
+            }
+            #expect(try digests() != BucketDigests())
+        }
+    }
+}
+
+extension CustodyFixture {
+    /// Running providers with the most shards, the busiest first.
+    func busiest(_ count: Int) throws -> [NodeID] {
+        let counts = try providers.keys.map { ($0, try shardCount(of: $0)) }
+        return counts.sorted { ($0.1, $0.0) > ($1.1, $1.0) }.prefix(count).map(\.0)
+    }
+}
