@@ -140,12 +140,10 @@ extension Custodian {
         } else {
             accused(receipt, in: block)
         }
-        if lost + reported > 0 || !receipt.verdict.isProof {
-            state.withLock { state in
-                state.mustScan = true
-                state.lookedAt = nil
-            }
-        }
+        // What is placed from now on is to follow from what was seen.
+        guard lost + reported > 0 || !receipt.verdict.isProof else { return }
+        state.withLock { $0.lookedAt = nil }
+        look(at: now())
     }
 
     func noteRepair(_ shards: Int, at provider: NodeID, selfReported: Bool) {
@@ -157,16 +155,20 @@ extension Custodian {
     }
 
     private func missed(_ receipt: Receipt, in block: BeaconBlock, isFirstLook: Bool) {
-        guard isFirstLook else {
-            state.withLock { state in
+        let eighth = Double(block.epochSeconds) / 8
+        let wait = isFirstLook ? min(configuration.secondLook.inSeconds, eighth) : eighth
+        state.withLock { state in
+            if !isFirstLook {
                 let since = state.unreachableSince[receipt.provider]
                 state.unreachableSince[receipt.provider] = since ?? receipt.asked
+                // One that is down is asked again when it is back.
+                guard state.view.isReachable(receipt.provider) else { return }
             }
-            return
-        }
-        let wait = min(configuration.secondLook.inSeconds, Double(block.epochSeconds) / 8)
-        state.withLock {
-            $0.agenda.again(receipt.order, at: receipt.answered.adding(wait), isSecondLook: true)
+            state.agenda.again(
+                receipt.order,
+                at: receipt.answered.adding(wait),
+                isSecondLook: true
+            )
         }
     }
 

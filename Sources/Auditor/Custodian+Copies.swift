@@ -41,6 +41,7 @@ extension Custodian {
     /// Another custodian of this volume takes over: spares and copies to be removed are its
     /// business now.
     package func handOver() {
+        state.withLock { $0.isHandedOver = true }
         book.attempt("copies") { (store) throws(SQLiteError) in try store.removeAllStrays() }
     }
 
@@ -53,6 +54,7 @@ extension Custodian {
             return true
         }
         guard isDue, configuration.repairs else { return }
+        guard !isStopping else { return }
         runOnce(.copies, "copies") { [self] in
             let view = state.withLock { $0.view }
             welcome(view, at: time)

@@ -47,12 +47,14 @@ extension Custodian {
     }
 
     private func beginScan(at time: Timestamp) {
-        let mustReconcile = book.state.withLock { $0.mustReconcile }
+        let (mustReconcile, losses) = book.state.withLock { ($0.mustReconcile, $0.lossVersion) }
         let interval = configuration.scanInterval.inSeconds
         let reconciles = state.withLock { state -> Bool in
             // Without a list of providers every shard would look lost.
             guard !state.view.providers.isEmpty else { return false }
-            if state.concerns.takeOverflow() { state.mustScan = true }
+            if state.concerns.takeOverflow() || state.scannedLosses != losses {
+                state.mustScan = true
+            }
             guard state.mustScan || mustReconcile || Self.isOver(state.scannedAt, interval, time),
                 state.scan == nil || state.mustScan,
                 state.scan == nil || Self.isOver(state.scannedAt, Self.scanGap, time)
@@ -63,6 +65,7 @@ extension Custodian {
                 concerned: Set(state.concerns.stripes)
             )
             state.mustScan = false
+            state.scannedLosses = losses
             state.scannedAt = time
             return mustReconcile
         }

@@ -124,7 +124,6 @@ extension Custodian {
             }
         }
         noteRepair(lost, at: provider, selfReported: false)
-        if lost > 0 { state.withLock { $0.mustScan = true } }
         return true
     }
 
@@ -147,9 +146,8 @@ extension Custodian {
                     let holding = stripe.shards.first(where: { Int($0.index) == doubt.index }),
                     book.loss(holding.shard, at: holding.provider) == nil
                 else { continue }
-                if repairer.check(holding, shardBytes: Int(stripe.shardBytes)) == false {
-                    state.withLock { $0.mustScan = true }
-                }
+                // What is wrong is noted as lost, and found by the next scan.
+                _ = repairer.check(holding, shardBytes: Int(stripe.shardBytes))
             }
         }
     }

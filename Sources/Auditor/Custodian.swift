@@ -51,6 +51,7 @@ package final class Custodian: Sendable {
         var scan: StripeScan?
         var scannedAt: Timestamp?
         var mustScan = true
+        var scannedLosses = 0
         var concerns = ConcernQueue()
         var working: Set<StripeID> = []
         var copiesDue: Timestamp?
@@ -61,6 +62,8 @@ package final class Custodian: Sendable {
         var jobs: Set<Job> = []
 
         var bucket: TokenBucket
+        /// Another custodian removes copies now.
+        var isHandedOver = false
         var repairsDone: UInt64 = 0
         var repairedBytes: UInt64 = 0
         /// What is wrong, by subject; said once in the log.
@@ -132,6 +135,8 @@ package final class Custodian: Sendable {
         state = Mutex(
             State(bucket: TokenBucket(bytesPerSecond: configuration.repairBytesPerSecond))
         )
+        // The owner may have looked after the volume meanwhile, and knows of all moves.
+        if identity.grant != nil { handOver() }
     }
 
     let meter: RepairMeter
@@ -168,6 +173,7 @@ package final class Custodian: Sendable {
                 book.flush(provider)
             }
         }
+        if state.withLock({ $0.isHandedOver }) { handOver() }
         foldTransfers(at: now())
         book.saveHistories()
     }

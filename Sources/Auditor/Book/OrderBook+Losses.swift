@@ -29,7 +29,7 @@ extension OrderBook {
                 news[copy] = loss
                 state.losses[copy] = loss
             }
-            if !news.isEmpty { state.version += 1 }
+            if !news.isEmpty { state.lossVersion += 1 }
             return news
         }
         guard !news.isEmpty else { return 0 }

@@ -47,6 +47,8 @@ package final class OrderBook: Sendable {
         var mustReconcile = true
         /// Grows when an order comes, goes, or is audited.
         var version = 0
+        /// Grows when a shard is known to be lost.
+        var lossVersion = 0
     }
 
     /// What is kept of a provider's order between two amendments.

@@ -1,0 +1,3 @@
+import Disk
+
+func removeFile(_ path: String) { try? WholeFile.remove(path) }
