@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import Proofs
 
 /// `mefs audit now`: challenges every provider of a mounted volume at once.
 struct AuditNow: ParsableCommand {
@@ -16,7 +17,7 @@ struct AuditNow: ParsableCommand {
     var directory: String
 
     @Option(
-        help: "Leaves of 1 KiB asked of each provider, 1...4096; 460 see 1 % of loss with 99 %."
+        help: "Leaves of 1 KiB asked of each provider, 1...2048; 460 see 1 % of loss with 99 %."
     )
     var leaves = 460
 
@@ -24,8 +25,8 @@ struct AuditNow: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard (1...4096).contains(leaves) else {
-            throw ValidationError("--leaves is 1 to 4096")
+        guard (1...Int(Challenge.leavesMax)).contains(leaves) else {
+            throw ValidationError("--leaves is 1 to \(Challenge.leavesMax)")
         }
     }
 
