@@ -10,7 +10,7 @@ import Transport
 
 /// An order between the owner of seed 7 and the provider of seed 3, and its auditor's
 /// receipts.
-struct TestOrder {
+struct ReportedOrder {
     let terms: OrderTerms
     private(set) var state: OrderState
     private(set) var receipts: [Receipt] = []
@@ -141,7 +141,7 @@ extension TestKeeper {
         try withKeeper { keeper in
             try keeper.beat()
             let before = try keeper.score()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             try order.amend(shards: 3)
             let good = try order.note(.ok, at: keeper.clock.now)
             _ = try keeper.ask(order.report([good]))
@@ -159,7 +159,7 @@ extension TestKeeper {
     @Test func receiptCountsOnceAlsoAfterARestart() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             let miss = try order.note(.missing, at: keeper.clock.now)
             for _ in 0..<3 { _ = try keeper.ask(order.report([miss])) }
             try keeper.restart()
@@ -172,7 +172,7 @@ extension TestKeeper {
     @Test func oneOwnersWordBarsNobody() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             let receipt = try order.note(.forged, at: keeper.clock.now)
             _ = try keeper.ask(order.report([receipt]))
             let score = try keeper.score()
@@ -184,7 +184,7 @@ extension TestKeeper {
     @Test func twoStatesOfOneSequenceBarTheProvider() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             try order.amend(shards: 3)
             _ = try keeper.ask(order.report())
             #expect(try keeper.score().isBarred == false)
@@ -200,7 +200,7 @@ extension TestKeeper {
     @Test func olderStateIsIgnored() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             let old = order
             try order.amend(shards: 3)
             _ = try keeper.ask(order.report())
@@ -242,7 +242,7 @@ extension TestKeeper {
     @Test func strangerReportsNothing() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            let order = try TestOrder()
+            let order = try ReportedOrder()
             #expect(try keeper.code(order.report(), by: 8) == .unauthorized)
         }
     }
@@ -250,7 +250,7 @@ extension TestKeeper {
     @Test func granteeReportsUntilItsGrantExpires() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             let miss = try order.note(.missing, at: keeper.clock.now, by: 8)
             let grant = try Samples.grant(
                 to: try Samples.key(8).publicKey.nodeID,
@@ -267,7 +267,7 @@ extension TestKeeper {
     @Test func receiptOfAnotherAuditorIsRefused() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var order = try TestOrder()
+            var order = try ReportedOrder()
             let miss = try order.note(.missing, at: keeper.clock.now, by: 8)
             #expect(try keeper.code(order.report([miss]), by: 7) == .unauthorized)
         }
@@ -276,16 +276,16 @@ extension TestKeeper {
     @Test func receiptOfAnotherOrderIsRefused() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            var other = try TestOrder(generation: 1)
+            var other = try ReportedOrder(generation: 1)
             let miss = try other.note(.missing, at: keeper.clock.now)
-            #expect(try keeper.code(TestOrder().report([miss]), by: 7) == .malformed)
+            #expect(try keeper.code(ReportedOrder().report([miss]), by: 7) == .malformed)
         }
     }
 
     @Test func stateThatTheProviderDidNotSignIsRefused() throws {
         try withKeeper { keeper in
             try keeper.beat()
-            let order = try TestOrder()
+            let order = try ReportedOrder()
             let forged = try OrderState(
                 accepting: order.state.proposal,
                 signedBy: try Samples.key(4)
@@ -302,7 +302,7 @@ extension TestKeeper {
 
     @Test func providerThatNobodyKnowsHasNoScore() throws {
         try withKeeper { keeper in
-            let code = try keeper.code(TestOrder().report(), by: 7)
+            let code = try keeper.code(ReportedOrder().report(), by: 7)
             #expect(code == .notFound)
             #expect(try keeper.ask(ListScores()).scores.isEmpty)
         }

@@ -17,8 +17,6 @@ final class DelegationStore: Sendable {
     static let volumesMax = 256
     /// The most stripes of one volume: 16 TiB of 4+2 in full stripes, half a GiB of rows.
     private static let stripesMax: Int64 = 1 << 20
-    /// The newest repairs of a volume that are kept for its owner: every shard of 20,000 stripes.
-    private static let repairsMax: Int64 = 1 << 17
     /// A grant that ended so many seconds ago is forgotten with all that belongs to it: 30 days.
     private static let forgetAfter: Double = 30 * 86_400
 
@@ -28,7 +26,7 @@ final class DelegationStore: Sendable {
         var heldUntil: [DelegationKey: Duration] = [:]
     }
 
-    private let database: KeeperDatabase
+    let database: KeeperDatabase
     private let holdLasts: Duration
     /// Never locked around the database; changed with the database's lock held, so that a hold and
     /// a repair are one after the other.
@@ -184,6 +182,16 @@ final class DelegationStore: Sendable {
         state.heldUntil[key].map { now < $0 } ?? false
     }
 
+    /// Whether the keeper may change a volume: its owner has delegated it, and is not there.
+    ///
+    /// It stays so as long as the database's lock is held.
+    func mayMove(_ key: DelegationKey) -> Bool {
+        let now = Clock.monotonic()
+        return state.withLock { state in
+            state.delegations[key] != nil && !Self.isHeld(key, state, now)
+        }
+    }
+
     private func require(_ key: DelegationKey) throws(NetworkError) {
         guard isDelegated(key) else {
             throw NetworkError(
@@ -193,7 +201,7 @@ final class DelegationStore: Sendable {
         }
     }
 
-    private func lastRepair(_ key: DelegationKey, in database: Database) throws -> UInt64 {
+    func lastRepair(_ key: DelegationKey, in database: Database) throws -> UInt64 {
         UInt64(
             bitPattern: try database.integer(
                 "SELECT repairs FROM delegations WHERE owner = ? AND volume = ?",
@@ -264,88 +272,5 @@ final class DelegationStore: Sendable {
             ) { $0.blob(0) }
             return RepairList(repairs: try rows.map { try RepairRecord(decoding: $0) })
         }
-    }
-
-    // MARK: What the custodian asks
-
-    func stripes(
-        of key: DelegationKey,
-        after: StripeID?,
-        limit: Int
-    ) throws -> [StripeManifest] {
-        try database.withLock { database in
-            let rows = StripeRows(key: key, database: database)
-            return try rows.manifests(after: after, limit: limit)
-        }
-    }
-
-    func stripe(_ id: StripeID, of key: DelegationKey) throws -> StripeManifest? {
-        try database.withLock { database in
-            try StripeRows(key: key, database: database).manifest(id)
-        }
-    }
-
-    /// Moves a shard and writes down that it was moved, unless the volume is held or the holder is
-    /// another.
-    func moveShard(
-        _ id: StripeID,
-        of key: DelegationKey,
-        index: Int,
-        from: NodeID,
-        to: NodeID,
-        now: Timestamp
-    ) throws -> Bool {
-        try database.transaction { database in
-            let mayMove = state.withLock { state in
-                state.delegations[key] != nil && !Self.isHeld(key, state, Clock.monotonic())
-            }
-            var rows = StripeRows(key: key, database: database)
-            guard mayMove, let index = UInt8(exactly: index), let stripe = try rows.manifest(id),
-                let holding = stripe.shards.first(where: { $0.index == index }),
-                holding.provider == from
-            else { return false }
-            try rows.put(stripe.moving(index: index, to: to))
-            _ = try rows.finish()
-            let number = try lastRepair(key, in: database) + 1
-            let repair = RepairRecord(
-                number: number,
-                stripe: id,
-                index: index,
-                shard: holding.shard,
-                from: from,
-                to: to,
-                at: now
-            )
-            try write(repair, key, in: database)
-            return true
-        }
-    }
-
-    private func write(
-        _ repair: RepairRecord,
-        _ key: DelegationKey,
-        in database: Database
-    ) throws {
-        let number = Int64(clamping: repair.number)
-        let ids: (Value, Value) = (.blob(key.owner.bytes), .blob(key.volume.bytes))
-        try database.execute(
-            "INSERT INTO repairs VALUES (?, ?, ?, ?)",
-            ids.0,
-            ids.1,
-            .integer(number),
-            .blob(repair.encoded)
-        )
-        try database.execute(
-            "UPDATE delegations SET repairs = ? WHERE owner = ? AND volume = ?",
-            .integer(number),
-            ids.0,
-            ids.1
-        )
-        try database.execute(
-            "DELETE FROM repairs WHERE owner = ? AND volume = ? AND number <= ?",
-            ids.0,
-            ids.1,
-            .integer(number - Self.repairsMax)
-        )
     }
 }

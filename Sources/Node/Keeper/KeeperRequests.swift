@@ -51,7 +51,8 @@ struct KeeperRequests: RequestHandler {
             return try export(try ExportNetwork(decoding: request.body))
         case .fetchBeacons:
             let query = try FetchBeacons(decoding: request.body)
-            return BeaconList(blocks: try services.beacons.blocks(query, now: services.now())).encoded
+            return BeaconList(blocks: try services.beacons.blocks(query, now: services.now()))
+                .encoded
         case .reportCustody:
             let report = try ReportCustody(decoding: request.body)
             try services.register.take(report, from: request.peer, now: services.now())
