@@ -27,8 +27,16 @@ enum Golden {
             }
             try WholeFile.replace(path, with: Array((lines.joined(separator: "\n") + "\n").utf8))
         }
+        #expect(Hex.encode(bytes) == (try digits(path)), "\(name) has changed")
+    }
+
+    /// The bytes of the file.
+    static func bytes(_ name: String, sourceFile: String = #filePath) throws -> [UInt8] {
+        try #require(Hex.decode(try digits(path(name, sourceFile))))
+    }
+
+    private static func digits(_ path: String) throws -> String {
         let text = String(decoding: try WholeFile.read(path), as: UTF8.self)
-        let digits = text.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined()
-        #expect(Hex.encode(bytes) == digits, "\(name) has changed")
+        return text.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined()
     }
 }

@@ -141,6 +141,22 @@ import Transport
         }
     }
 
+    @Test func databaseOfVersion1KeepsItsVolumes() throws {
+        try withScratch { path in
+            try Directory.make(path + "/keeper")
+            try WholeFile.create(
+                path + "/keeper/keeper.db",
+                with: try Golden.bytes("keeper/database-1")
+            )
+            let keeper = try TestKeeper(path)
+            defer { keeper.stop() }
+            #expect(try keeper.client.registrations() == [try Samples.volume(5)])
+            #expect(try keeper.client.providers().isEmpty)
+            try keeper.beat()
+            #expect(eventually { (try? keeper.client.providers().count) == 1 })
+        }
+    }
+
     @Test func wildcardAddressIsNotPutIntoANetworkFile() throws {
         try withScratch { path in
             let keeper = KeeperServer(
