@@ -71,7 +71,7 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
             ),
             MessageCase(
                 "heartbeat",
-                "Heartbeat: 192.0.2.1:4750, domain house, 1 TiB, 12345 bytes used, leaving, 2 damaged",
+                "Heartbeat: 192.0.2.1:4750, domain house, 1 TiB, 12345 used, leaving, 2 damaged",
                 Heartbeat(
                     address: try Samples.address(),
                     domain: "house",

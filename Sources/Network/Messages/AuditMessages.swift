@@ -4,6 +4,7 @@ package import Wire
 
 /// Asks a provider to prove what it keeps under an order.
 package struct ChallengeProvider: Hashable, ProviderQuery {
+    /// The proof, or why there is none.
     package typealias Answer = ChallengeAnswer
     package static let operation = Operation.challenge
     /// The hard deadline: an answer after it is none.
@@ -62,6 +63,7 @@ package enum ChallengeAnswer: Hashable, Message {
 
 /// Shows a provider that the peer acts for an owner.
 package struct PresentGrant: Hashable, ProviderQuery {
+    /// That it was done.
     package typealias Answer = Nothing
     package static let operation = Operation.presentGrant
 
@@ -78,6 +80,7 @@ package struct PresentGrant: Hashable, ProviderQuery {
 
 /// Gives a provider the receipt of its proof; taken from the auditor that signed it only.
 package struct DeliverReceipt: Hashable, ProviderQuery {
+    /// That it was done.
     package typealias Answer = Nothing
     package static let operation = Operation.deliverReceipt
 
@@ -95,6 +98,7 @@ package struct DeliverReceipt: Hashable, ProviderQuery {
 /// Asks a provider for the receipts it was given; answered to its own key, and for one order to
 /// that order's owner and grantees.
 package struct ListReceipts: Hashable, ProviderQuery {
+    /// The receipts, newest first.
     package typealias Answer = ReceiptList
     package static let operation = Operation.listReceipts
 

@@ -5,6 +5,7 @@ package import Wire
 
 /// Asks a keeper for blocks of its beacon chain; makes the current epoch's if there is none yet.
 package struct FetchBeacons: Hashable, KeeperQuery {
+    /// The blocks, ascending.
     package typealias Answer = BeaconList
     package static let operation = Operation.fetchBeacons
 
@@ -55,6 +56,7 @@ package struct BeaconList: Hashable, Message {
 ///
 /// From the owner, or from who has the owner's grant to audit.
 package struct ReportCustody: Hashable, KeeperQuery {
+    /// That it was done.
     package typealias Answer = Nothing
     package static let operation = Operation.reportCustody
     package static let isForEveryKeeper = true
@@ -92,6 +94,7 @@ package struct ReportCustody: Hashable, KeeperQuery {
 
 /// Asks a keeper what it thinks of the providers, a page at a time.
 package struct ListScores: Hashable, KeeperQuery {
+    /// One page of scores.
     package typealias Answer = ScoreList
     package static let operation = Operation.listScores
 

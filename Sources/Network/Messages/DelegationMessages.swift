@@ -8,6 +8,7 @@ package import Wire
 ///
 /// The grant names the keeper that is asked, and its signer is the peer.
 package struct Delegate: KeeperQuery {
+    /// What the keeper has of the volume.
     package typealias Answer = DelegationState
     package static let operation = Operation.delegate
 
@@ -65,6 +66,7 @@ package struct DelegationState: Hashable, Message {
 
 /// Takes a volume back: the keeper forgets its repair key, stripes and repairs.
 package struct Undelegate: Hashable, KeeperQuery {
+    /// That it was done.
     package typealias Answer = Nothing
     package static let operation = Operation.undelegate
 
@@ -80,6 +82,7 @@ package struct Undelegate: Hashable, KeeperQuery {
 /// Tells a keeper that the owner looks after a volume itself: once this is answered, no repair of
 /// the keeper takes effect before the hold is `lasts` old.
 package struct HoldVolume: Hashable, KeeperQuery {
+    /// What the keeper has of the volume.
     package typealias Answer = DelegationState
     package static let operation = Operation.holdVolume
     /// How long one hold keeps the keeper away.
@@ -98,6 +101,7 @@ package struct HoldVolume: Hashable, KeeperQuery {
 
 /// Brings a keeper's list of a volume's stripes up to date.
 package struct PutStripes: Hashable, KeeperQuery {
+    /// That it was done.
     package typealias Answer = Nothing
     package static let operation = Operation.putStripes
     /// It is a transaction of some thousand rows.
@@ -177,6 +181,7 @@ package struct PutStripes: Hashable, KeeperQuery {
 /// for the range of ids behind `after` up to its last stripe, or, if it is the last, to the
 /// bucket's end.
 package struct ReplaceBucket: Hashable, KeeperQuery {
+    /// That it was done.
     package typealias Answer = Nothing
     package static let operation = Operation.replaceBucket
     /// It is a transaction of some thousand rows.

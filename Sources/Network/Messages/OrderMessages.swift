@@ -7,6 +7,7 @@ package import Wire
 /// Idempotent for the same terms. If another order of the same volume and generation is open, the
 /// provider answers that one's state.
 package struct OpenOrder: Hashable, ProviderQuery {
+    /// The state that is in force then.
     package typealias Answer = OrderState
     package static let operation = Operation.openOrder
     /// It ends with a disk sync.
@@ -39,6 +40,7 @@ package struct OpenOrder: Hashable, ProviderQuery {
 
 /// Asks for the live orders of a volume at a provider.
 package struct OrderHead: Hashable, ProviderQuery {
+    /// The orders with their newest states.
     package typealias Answer = OrderHeads
     package static let operation = Operation.orderHead
 
@@ -101,6 +103,7 @@ package struct OrderHeads: Hashable, Message {
 /// Changes an order, if its newest sequence is still the one named: the provider applies, compares
 /// the commitment, countersigns and stores, or answers `exists` if the base is stale.
 package struct AmendOrder: Hashable, ProviderQuery {
+    /// The state that is in force then.
     package typealias Answer = OrderState
     package static let operation = Operation.amendOrder
     /// It ends with a disk sync.
@@ -148,6 +151,7 @@ package struct AmendOrder: Hashable, ProviderQuery {
 
 /// Asks for what changed in an order since a sequence, a page at a time.
 package struct FetchOrder: Hashable, ProviderQuery {
+    /// One page of the changes.
     package typealias Answer = OrderDelta
     package static let operation = Operation.fetchOrder
 

@@ -3,6 +3,7 @@ package import Wire
 
 /// Asks a keeper for what it has repaired of a volume after a number, oldest first.
 package struct FetchRepairs: Hashable, KeeperQuery {
+    /// The repairs, ascending by number.
     package typealias Answer = RepairList
     package static let operation = Operation.fetchRepairs
 

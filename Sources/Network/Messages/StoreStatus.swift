@@ -55,6 +55,7 @@ package struct StoreStatus: Hashable, Message {
 
 /// Tells a provider to leave the network, or to stay after all; only its own key may.
 package struct SetLeaving: Hashable, ProviderQuery {
+    /// The store as it is then.
     package typealias Answer = StoreStatus
     package static let operation = Operation.setLeaving
 

@@ -11,8 +11,8 @@ import Wire
 /// The keeper's chain of beacons: one block for each epoch in which it ran.
 ///
 /// A block is durable in the database and in the file `beacon` before anybody sees it, so that a
-/// crash at any instant cannot lead to a second block for its epoch. The file holds the newest block
-/// once more: a database that was put back to an older copy is found out by it.
+/// crash at any instant cannot lead to a second block for its epoch. The file holds the newest
+/// block once more: a database that was put back to an older copy is found out by it.
 final class BeaconChain: Sendable {
     /// Bytes of the file that are looked at.
     private static let fileBytesMax = 4096

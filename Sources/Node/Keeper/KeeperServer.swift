@@ -190,8 +190,8 @@ package final class KeeperServer: Sendable {
         running.withLock { $0?.services.beacons.epochSeconds }
     }
 
-    /// What the keeper's custodian knows of a delegated volume; `nil` while the owner looks after it
-    /// itself.
+    /// What the keeper's custodian knows of a delegated volume; `nil` while the owner looks after
+    /// it itself.
     package func custodyStatus(of volume: VolumeID, owner: NodeID) -> CustodyStatus? {
         let custody = running.withLock { $0?.custody }
         return custody?.status(of: DelegationKey(owner: owner, volume: volume))
