@@ -1,4 +1,4 @@
-import Logging
+import Disk
 import Network
 import Primitives
 import Proofs
@@ -19,7 +19,12 @@ final class ProviderProver: Sendable {
     private let orders: ProviderOrders
     private let store: ShardStore
     private let workers: WorkerPool
-    private let queue = Mutex((running: 0, waiting: [@Sendable () -> Void]()))
+    private let queue = Mutex((running: 0, waiting: [Waiting]()))
+
+    private struct Waiting {
+        let since: Duration
+        let work: @Sendable () -> Void
+    }
 
     init(orders: ProviderOrders, store: ShardStore, workers: WorkerPool) {
         self.orders = orders
@@ -37,7 +42,7 @@ final class ProviderProver: Sendable {
                 return true
             }
             guard queue.waiting.count < Self.waitingMax else { return nil }
-            queue.waiting.append(work)
+            queue.waiting.append(Waiting(since: Clock.monotonic(), work: work))
             return false
         }
         guard isNext == true else { return isNext != nil }
@@ -52,7 +57,7 @@ final class ProviderProver: Sendable {
     private func run(_ work: @Sendable () -> Void) {
         work()
         while true {
-            let next = queue.withLock { queue -> (@Sendable () -> Void)? in
+            let next = queue.withLock { queue -> Waiting? in
                 guard !queue.waiting.isEmpty else {
                     queue.running -= 1
                     return nil
@@ -60,7 +65,9 @@ final class ProviderProver: Sendable {
                 return queue.waiting.removeFirst()
             }
             guard let next else { return }
-            next()
+            // Whoever asked has given up; the reply answers by itself when it is dropped.
+            guard Clock.monotonic() - next.since < ChallengeProvider.timeout else { continue }
+            next.work()
         }
     }
 

@@ -89,8 +89,8 @@ final class Scrubber: Sendable {
     }
 
     private func pass() throws {
-        try lookAtDamage()
         try compareWithOrders()
+        try lookAtDamage()
         var after = position.load()
         var lastSaved = Clock.monotonic()
         defer { position.save(after) }

@@ -47,26 +47,29 @@ struct GrantTable {
 
     /// Takes a grant in place of an older one, checked before.
     ///
-    /// - Returns: whether it is new, and so to be saved.
-    mutating func take(_ grant: Grant) throws(NetworkError) -> Bool {
+    /// - Returns: whether it is new, and so to be saved, and those that expired to make room.
+    mutating func take(
+        _ grant: Grant
+    ) throws(NetworkError) -> (isNew: Bool, expired: [Grant]) {
         let owner = grant.ownerKey.nodeID
         let key = Key(volume: grant.volume, owner: owner, grantee: grant.grantee)
         if let known = grants[key] {
-            guard known.issued < grant.issued else { return false }
-        } else {
-            let now = Clock.now()
-            let valid = grants.values.count {
-                $0.volume == grant.volume && $0.ownerKey == grant.ownerKey && now < $0.expires
-            }
-            guard valid < Self.grantsMax else {
-                throw NetworkError(
-                    .full,
-                    "volume \(grant.volume.short) has \(valid) grants here; let one expire first"
-                )
-            }
+            guard known.issued < grant.issued else { return (false, []) }
+            insert(grant)
+            return (true, [])
         }
+        let now = Clock.now()
+        let others = grants.filter { $0.key.volume == grant.volume && $0.key.owner == owner }
+        let expired = others.filter { $0.value.expires <= now }
+        guard others.count - expired.count < Self.grantsMax else {
+            throw NetworkError(
+                .full,
+                "volume \(grant.volume.short) has \(others.count) grants here; let one expire"
+            )
+        }
+        for key in expired.keys { grants[key] = nil }
         insert(grant)
-        return true
+        return (true, Array(expired.values))
     }
 
     private mutating func insert(_ grant: Grant) {

@@ -19,17 +19,18 @@ extension ProviderOrders {
         }
         let owner = terms.ownerKey.nodeID
         return try withState { state in
-            if let grant = query.grant { try take(grant, from: peer, in: &state) }
+            if let grant = query.grant { try take(grant, on: terms, from: peer, in: &state) }
             let grant = try grant(of: peer, for: owner, on: terms.volume, in: state)
             let own = state.byOwner[owner, default: []].compactMap { state.orders[$0] }
             let open = own.first {
                 $0.terms.volume == terms.volume && $0.terms.generation == terms.generation
             }
             if let open { return open.state }
-            guard own.count < Self.ordersPerOwnerMax else {
+            guard own.count < Self.ordersPerOwnerMax, state.orders.count < Self.ordersMax else {
                 throw NetworkError(
                     .full,
-                    "\(owner.short) has \(own.count) orders here, as many as there may be"
+                    "\(owner.short) has \(own.count) orders of \(state.orders.count) here, and no"
+                        + " more may be opened; use another provider"
                 )
             }
             let accepted = try OrderState(accepting: query.proposal, signedBy: provider)
@@ -49,7 +50,9 @@ extension ProviderOrders {
         try check(query.proposal, of: query.order, sequence: sequence, by: peer)
         return try withState { state in
             guard let order = state.orders[query.order] else { throw Self.unknown(query.order) }
-            if let grant = query.grant { try take(grant, from: peer, in: &state) }
+            if let grant = query.grant {
+                try take(grant, on: order.terms, from: peer, in: &state)
+            }
             let grant = try check(peer, may: [.repair], on: order, in: state)
             // The client has not heard our first answer.
             if order.state.proposal == query.proposal { return order.state }

@@ -57,13 +57,16 @@ extension ProviderOrders {
     func present(_ grant: Grant, from peer: NodeID) throws(NetworkError) {
         try withState { state in
             let orders = state.byOwner[grant.ownerKey.nodeID, default: []]
-            guard orders.contains(where: { state.orders[$0]?.terms.volume == grant.volume }) else {
+            let order = orders.compactMap { state.orders[$0] }.first {
+                $0.terms.volume == grant.volume
+            }
+            guard let order else {
                 throw NetworkError(
                     .notFound,
                     "volume \(grant.volume.short) has no order here; open one first"
                 )
             }
-            try take(grant, from: peer, in: &state)
+            try take(grant, on: order.terms, from: peer, in: &state)
         }
     }
 

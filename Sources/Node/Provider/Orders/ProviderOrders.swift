@@ -16,6 +16,8 @@ import Transport
 final class ProviderOrders: Sendable {
     /// Orders of one owner: one a volume, two while it is renewed.
     static let ordersPerOwnerMax = 1024
+    /// Orders in all, so that strangers who open them do not fill memory and disk: 1 KiB each.
+    static let ordersMax = 1 << 16
     /// Entries of all trees in memory, 200 bytes each; the trees used last stay beyond that.
     private static let entriesInMemoryMax = 1 << 20
 
@@ -168,8 +170,19 @@ final class ProviderOrders: Sendable {
         )
     }
 
-    /// Takes the grant that came with a request, or that `peer` presents.
-    func take(_ grant: Grant, from peer: NodeID, in state: inout State) throws {
+    /// Takes the grant on an order's volume that came with a request, or that `peer` presents.
+    func take(
+        _ grant: Grant,
+        on terms: OrderTerms,
+        from peer: NodeID,
+        in state: inout State
+    ) throws {
+        guard grant.volume == terms.volume, grant.ownerKey == terms.ownerKey else {
+            throw NetworkError(
+                .unauthorized,
+                "the grant is on another volume than \(terms.volume.short)"
+            )
+        }
         guard peer == grant.grantee || peer == grant.ownerKey.nodeID else {
             throw NetworkError(.unauthorized, "a grant is presented by its grantee or its owner")
         }
@@ -179,7 +192,9 @@ final class ProviderOrders: Sendable {
         guard Clock.now() < grant.expires else {
             throw NetworkError(.unauthorized, "the grant has expired; ask its owner for a new one")
         }
-        if try state.grants.take(grant) { try state.database.save(grant) }
+        let (isNew, expired) = try state.grants.take(grant)
+        for grant in expired { try state.database.remove(grant) }
+        if isNew { try state.database.save(grant) }
     }
 
     /// Checks that `peer` may act for `owner` on shards.
