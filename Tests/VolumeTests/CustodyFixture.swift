@@ -163,10 +163,18 @@ final class CustodyFixture {
         _ change: (inout VolumeConfiguration) -> Void = { _ in },
         _ body: (VolumeEngine) throws -> Void
     ) throws {
-        var configuration = configuration
-        change(&configuration)
         let network = try network()
         defer { network.close() }
+        try open(over: network, change, body)
+    }
+
+    func open(
+        over network: any StorageNetwork,
+        _ change: (inout VolumeConfiguration) -> Void = { _ in },
+        _ body: (VolumeEngine) throws -> Void
+    ) throws {
+        var configuration = configuration
+        change(&configuration)
         let engine = try VolumeEngine(configuration, network: network, logger: logger)
         do {
             try body(engine)

@@ -4,7 +4,9 @@ import Network
 import Node
 import Primitives
 import Proofs
+import SQLite
 import Sealing
+import Synchronization
 import Testing
 import Transport
 import Volume
@@ -197,6 +199,75 @@ struct CustodyTests {
         }
     }
 
+    @Test func repairsAreTakenOverOnceAndStrayCopiesDeleted() throws {
+        try CustodyFixture.with(providers: 7) { fixture in
+            let network = try fixture.network()
+            defer { network.close() }
+            var files: [InodeNumber: [UInt8]] = [:]
+            try fixture.open { engine in
+                files = try engine.placeFiles(1, bytes: 400_000, seed: 11)
+                try engine.waitUntilProved(files)
+            }
+            let stripe = try fixture.onlyStripe()
+            let spare = try #require(
+                fixture.ids.first { id in
+                    !stripe.shards.contains { $0.provider == id }
+                }
+            )
+            // The keeper has brought one shard to the provider that had none, and another one of a
+            // stripe that is gone.
+            let moved = stripe.shards[3]
+            let bytes = try network.get(
+                moved.shard,
+                from: moved.provider,
+                offset: 0,
+                count: Int(stripe.shardBytes)
+            ).wait(for: .seconds(30))
+            let book = try fixture.bookOfOrders(over: network)
+            try book.ensureOrder(with: spare)
+            func put(_ shard: ShardID) throws {
+                let root = bytes.withUnsafeBytes { MerkleTree.root(of: $0) }
+                try bytes.withUnsafeBytes {
+                    network.put(shard, to: spare, bytes: $0, root: root)
+                }.wait(for: .seconds(30))
+            }
+            try put(moved.shard)
+            let stray = try #require(ShardID(bytes: SecureRandom.bytes(16)))
+            try put(stray)
+            #expect(try fixture.shardCount(of: spare) == 2)
+            func repair(_ number: UInt64, _ id: StripeID, _ shard: ShardID) -> RepairRecord {
+                RepairRecord(
+                    number: number,
+                    stripe: id,
+                    index: 3,
+                    shard: shard,
+                    from: moved.provider,
+                    to: spare,
+                    at: Clock.now()
+                )
+            }
+            let gone = try #require(StripeID(bytes: SecureRandom.bytes(16)))
+            let base: UInt64 = 1 << 60
+            let told = ToldRepairs(
+                network,
+                [repair(base + 5, stripe.id, moved.shard), repair(base + 9, gone, stray)]
+            )
+            for _ in 0..<2 {
+                try fixture.open(over: told) { engine in
+                    try waitUntil { try fixture.shardCount(of: spare) == 1 }
+                    try waitUntil { try fixture.shardCount(of: moved.provider) == 0 }
+                    try waitUntil { !engine.status().delegatedTo.isEmpty }
+                    try engine.waitUntilProved(files)
+                    try engine.expect(files)
+                    #expect(engine.status().degradedReads == 0)
+                }
+                let holder = try fixture.onlyStripe().shards[3].provider
+                #expect(holder == spare)
+            }
+            #expect(told.asked.withLock { $0.filter { $0 < base + 9 }.count } == 1)
+        }
+    }
+
     @Test func aVolumeThatIsNotDelegatedIsTakenBack() throws {
         try CustodyFixture.with(providers: 6) { fixture in
             let volume = fixture.configuration.id
@@ -244,6 +315,49 @@ struct CustodyTests {
 }
 
 extension CustodyFixture {
+    /// The one stripe of the volume as the database has it, of a volume that is not open.
+    func onlyStripe() throws -> StripeManifest {
+        let database = try Database(path: configuration.metadataPath)
+        let found = try database.query("SELECT id, shard_bytes FROM stripe WHERE state = 2") {
+            ($0.blob(0), $0.integer(1))
+        }
+        try #require(found.count == 1)
+        let id = try #require(StripeID(bytes: found[0].0))
+        let shards = try database.query(
+            "SELECT idx, shard, provider, root FROM shard WHERE stripe = ? ORDER BY idx",
+            .blob(id.bytes)
+        ) { ($0.integer(0), $0.blob(1), $0.blob(2), $0.blob(3)) }
+        return StripeManifest(
+            id: id,
+            code: configuration.code,
+            shardBytes: UInt32(found[0].1),
+            shards: try shards.map { index, shard, provider, root in
+                ShardHolding(
+                    index: UInt8(index),
+                    shard: try #require(ShardID(bytes: shard)),
+                    provider: try #require(NodeID(bytes: provider)),
+                    root: try #require(Digest(bytes: root))
+                )
+            }
+        )
+    }
+
+    /// Another book of the same volume's orders.
+    func bookOfOrders(over network: any StorageNetwork) throws -> OrderBook {
+        try OrderBook(
+            path: directory + "/other.db",
+            identity: CustodyIdentity(
+                volume: configuration.id,
+                ownerKey: identity.publicKey,
+                signer: identity,
+                repairKey: configuration.key.repairKey,
+                keepers: file.keepers.map(\.publicKey)
+            ),
+            network: network,
+            logger: logger
+        )
+    }
+
     /// Running providers with the most shards, the busiest first.
     func busiest(_ count: Int) throws -> [NodeID] {
         let counts = try providers.keys.map { ($0, try shardCount(of: $0)) }
