@@ -31,19 +31,20 @@ extension Custodian {
                 state.plannedVersion = version
             }
         }
-        let workers = state.withLock { state -> Int in
-            guard let due = state.agenda.nextDue, due <= time else { return 0 }
-            let workers = Self.auditsMax - state.audits
-            state.audits += workers
-            return workers
-        }
-        for _ in 0..<workers {
-            let isRunning = run("audit") { [self] in
-                auditDue(in: block)
-                state.withLock { $0.audits -= 1 }
+        // One more a second while some are due: those that answer need no more than one.
+        let isDue = state.withLock { state -> Bool in
+            guard let due = state.agenda.nextDue, due <= time, state.audits < Self.auditsMax else {
+                return false
             }
-            if !isRunning { state.withLock { $0.audits -= 1 } }
+            state.audits += 1
+            return true
         }
+        guard isDue else { return }
+        let isRunning = run("audit") { [self] in
+            auditDue(in: block)
+            state.withLock { $0.audits -= 1 }
+        }
+        if !isRunning { state.withLock { $0.audits -= 1 } }
     }
 
     /// Whether a block's epoch is the one that it is now, or just was.

@@ -90,14 +90,17 @@ extension Custodian {
             book.note(provider) { $0.noteSeen(up: false, at: time) }
         }
         let (before, unreachable) = state.withLock { ($0.view, $0.unreachableSince) }
+        let grace = configuration.suspicionGrace.inSeconds
         var providers: [NodeID: NetworkView.Provider] = [:]
         for record in records {
             let downSince = record.isUp ? nil : book.history(of: record.id)?.downSince ?? time
+            let since = downSince ?? unreachable[record.id]
             providers[record.id] = NetworkView.Provider(
                 record: record,
                 score: score(of: record.id, at: time),
-                suspectSince: downSince ?? unreachable[record.id],
-                isAccused: live[record.id]?.last?.verdict.isAccusation ?? false
+                suspectSince: since,
+                isAccused: live[record.id]?.last?.verdict.isAccusation ?? false,
+                isMissed: since.map { time.seconds(since: $0) >= grace } ?? false
             )
         }
         var absent: [NodeID: Timestamp] = [:]

@@ -18,6 +18,9 @@ package final class Custodian: Sendable {
     /// Stripes repaired at once.
     static let repairsMax = 2
 
+    /// Orders amended at once.
+    private static let amendmentsMax = 4
+
     /// Work of which one at a time runs.
     enum Job: Hashable {
         case amend(NodeID)
@@ -27,6 +30,8 @@ package final class Custodian: Sendable {
         case probe
         case doubts
         case copies
+
+        var isAmendment: Bool { if case .amend = self { true } else { false } }
     }
 
     struct State {
@@ -214,6 +219,9 @@ package final class Custodian: Sendable {
         look(at: time)
         foldTransfers(at: time)
         for provider in book.queuesDue(at: time) {
+            // Providers that hang do not keep the crew from everything else.
+            guard state.withLock({ $0.jobs.count(where: \.isAmendment) }) < Self.amendmentsMax
+            else { break }
             runOnce(.amend(provider), "amend") { [self] in book.flush(provider) }
         }
         if configuration.audits { tickAudits(at: time) }

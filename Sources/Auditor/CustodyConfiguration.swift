@@ -16,6 +16,8 @@ package struct CustodyConfiguration: Sendable {
     package var hardDeadline = Duration.seconds(30)
     /// An order that did not answer is asked once more after so long, at most an eighth of an epoch.
     package var secondLook = Duration.seconds(60)
+    /// A provider offline for less is not missed: connections break and nodes start again.
+    package var suspicionGrace = Duration.seconds(30)
     /// When missing shards are rebuilt.
     package var repairPolicy = RepairPolicy()
     /// Bytes read and written by repairs in a second, on average.

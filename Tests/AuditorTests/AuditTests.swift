@@ -169,7 +169,7 @@ import Transport
             #expect(fixture.custodian.placementWeight(of: id) == 0)
             fixture.run(20)
             #expect(fixture.custodian.status.shardsMissing == held)
-            fixture.run(24 * 3600, step: 300)
+            fixture.run(6 * 3600, step: 300)
             #expect(fixture.isWhole())
             #expect(!fixture.stripes.all.flatMap(\.shards).contains { $0.provider == id })
         }
@@ -184,7 +184,7 @@ import Transport
             #expect(results.map(\.verdict) == [.missing])
             let order = try fixture.book.orders().first { $0.terms.provider == id }
             #expect(order?.isLive == false)
-            fixture.run(24 * 3600, step: 300)
+            fixture.run(6 * 3600, step: 300)
             #expect(fixture.isWhole())
             #expect(fixture.isUnderOrder())
         }

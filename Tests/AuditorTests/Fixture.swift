@@ -24,7 +24,7 @@ struct Fixture {
     let volume: VolumeID
     let repairKey: RepairKey
 
-    static let shardBytes = 40 << 10
+    static let shardBytes = 20 << 10
     static var quiet: Logger {
         var logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         logger.logLevel = .critical
@@ -86,7 +86,8 @@ struct Fixture {
         _ network: TestNetwork,
         _ stripes: TestStripes,
         _ configuration: CustodyConfiguration,
-        _ clock: TestClock
+        _ clock: TestClock,
+        crew: WorkCrew = WorkCrew(limit: 0)
     ) -> Custodian {
         Custodian(
             identity: identity,
@@ -94,7 +95,7 @@ struct Fixture {
             book: book,
             source: stripes,
             network: network,
-            crew: WorkCrew(limit: 0),
+            crew: crew,
             logger: quiet,
             now: { clock.now }
         )

@@ -48,7 +48,9 @@ import Transport
     }
 
     @Test func aDeadProviderIsReplacedAfterTheWait() throws {
-        try Fixture.with { fixture in
+        try Fixture.with {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(4)
             let id = fixture.stripes.all[0].shards[0].provider
             _ = fixture.network.change(id) { $0.isUp = false }
@@ -62,7 +64,9 @@ import Transport
     }
 
     @Test func twoDeadProvidersAreNotWaitedFor() throws {
-        try Fixture.with { fixture in
+        try Fixture.with {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(4)
             for id in fixture.network.ids.prefix(2) {
                 _ = fixture.network.change(id) { $0.isUp = false }
@@ -80,7 +84,9 @@ import Transport
     }
 
     @Test func aHolderThatReturnsInTimeCostsNothing() throws {
-        try Fixture.with { fixture in
+        try Fixture.with {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(4)
             fixture.run(60)
             let read = fixture.network.read { $0.readBytes }
@@ -97,7 +103,9 @@ import Transport
     }
 
     @Test func aCopyThatCameBackTakesThePlaceOfItsSuccessor() throws {
-        try Fixture.with { fixture in
+        try Fixture.with {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(1)
             let old = fixture.stripes.all[0].shards[0].provider
             _ = fixture.network.change(old) { $0.isUp = false }
@@ -116,7 +124,9 @@ import Transport
     }
 
     @Test func aSpareIsRemovedWhenItsTimeIsOver() throws {
-        try Fixture.with { fixture in
+        try Fixture.with {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(1)
             let stripe = fixture.stripes.all[0]
             let old = stripe.shards[0]
@@ -248,7 +258,7 @@ import Transport
             configuration.repairBytesPerSecond = 20_000
             configuration.audits = false
         } _: { fixture in
-            try fixture.placeMany(24)
+            try fixture.placeMany(48)
             fixture.run(30)
             let before = fixture.network.read { $0.readBytes + $0.writtenBytes }
             let id = fixture.network.ids[0]
@@ -269,7 +279,9 @@ import Transport
     }
 
     @Test func nothingIsRepairedTwice() throws {
-        try Fixture.with { fixture in
+        try Fixture.with {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(6)
             let id = fixture.network.ids[0]
             let held = fixture.stripes.all.flatMap(\.shards).count { $0.provider == id }
@@ -282,7 +294,9 @@ import Transport
     }
 
     @Test func aPutThatFailsLeavesTheStripeAsItWas() throws {
-        try Fixture.with(providers: 7) { fixture in
+        try Fixture.with(providers: 7) {
+            $0.audits = false
+        } _: { fixture in
             try fixture.placeMany(1)
             let holding = fixture.stripes.all[0].shards[0]
             let spareID = try #require(

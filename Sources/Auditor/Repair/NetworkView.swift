@@ -15,6 +15,9 @@ struct NetworkView: Sendable {
         /// Its last audit accused it.
         let isAccused: Bool
 
+        /// Whether it is away for so long that its shards are missed.
+        let isMissed: Bool
+
         /// Whether it can be asked for bytes.
         var isReachable: Bool { record.isUp }
         /// Whether it may be given shards that it never had.
@@ -45,7 +48,7 @@ struct NetworkView: Sendable {
     /// What a change of makes it worth looking at all stripes again.
     var signature: [NodeID: UInt8] {
         providers.mapValues { provider in
-            (provider.suspectSince == nil ? 1 : 0) | (provider.record.isLeaving ? 2 : 0)
+            (provider.isMissed ? 1 : 0) | (provider.record.isLeaving ? 2 : 0)
                 | (provider.score.isBarred ? 4 : 0) | (provider.mayTake ? 8 : 0)
                 | (provider.record.isUp ? 16 : 0)
         }
@@ -63,7 +66,7 @@ struct NetworkView: Sendable {
         if let loss {
             return ShardHealth(.lost(since: loss.since), lossProbability: 1)
         }
-        if let since = provider.suspectSince {
+        if let since = provider.suspectSince, provider.isMissed {
             return ShardHealth(
                 .suspect(since: since),
                 lossProbability: provider.score.lossProbability
