@@ -164,7 +164,11 @@ final class TestClient {
     }
 
     func delete(_ shards: [TestShard]) throws(NetworkError) {
-        try calls.delete(shards.map(\.id), from: provider.id).wait(for: .seconds(60))
+        try startDelete(shards).wait(for: .seconds(60))
+    }
+
+    func startDelete(_ shards: [TestShard]) -> Pending<Void> {
+        calls.delete(shards.map(\.id), from: provider.id)
     }
 }
 

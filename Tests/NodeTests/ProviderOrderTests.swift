@@ -294,6 +294,34 @@ import Transport
         }
     }
 
+    /// Else an owner could have a provider sign for what it is about to remove, and accuse it.
+    @Test func shardIsNeverBothSignedForAndDeleted() throws {
+        try withProvider { _, owner, order in
+            var signed = 0
+            for seed in 0..<40 as Range<UInt64> {
+                let shard = try TestShard(seed, count: 1024)
+                try owner.put(shard)
+                let (query, tree) = try order.amendment(adding: [shard])
+                var deletion: Pending<Void>?
+                if seed % 2 == 0 { deletion = owner.startDelete([shard]) }
+                let amendment = owner.start(query)
+                deletion = deletion ?? owner.startDelete([shard])
+                let isDeleted = (try? deletion?.wait(for: .seconds(60))) != nil
+                if let state = try? amendment.wait(for: .seconds(60)) {
+                    #expect(!isDeleted)
+                    #expect(try owner.get(shard) == shard.bytes)
+                    order.state = state
+                    order.tree = tree
+                    signed += 1
+                } else {
+                    #expect(isDeleted)
+                }
+            }
+            let outcome = try order.audit(460)
+            #expect(outcome.verdict == .ok, "\(signed) signed")
+        }
+    }
+
     @Test func putNeedsAnOrder() throws {
         try withProvider { provider, _, _ in
             let stranger = try provider.client(51)
