@@ -122,8 +122,8 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var repairsPending: UInt64 = 0
     package var repairsDone: UInt64 = 0
     package var repairedBytes: UInt64 = 0
-    /// Copies of rebuilt shards whose old holder came back, kept for a while.
-    package var spares: UInt64 = 0
+    /// Copies of rebuilt shards whose old holder came back, kept for a while; `nil` if not counted.
+    package var spares: UInt64?
     /// Short ids of the keepers that audit and repair while nothing is mounted.
     package var delegatedTo: [String] = []
     /// Why audits do not go on, if they do not.
@@ -133,8 +133,6 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var lastError: String?
     /// Recent failures of single shards, newest last.
     package var shardErrors: [String] = []
-    /// CPU time of the thread that audits and repairs; `nil` if it is not known.
-    package var auditCPUSeconds: Double?
     /// User and system CPU time of the mount process.
     package var cpuSeconds: Double = 0
 

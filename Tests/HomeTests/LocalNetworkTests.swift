@@ -68,6 +68,24 @@ struct LocalNetworkTests {
         }
     }
 
+    @Test func lengthOfAnEpochIsSetAtTheMakingAndStays() throws {
+        try withHome { home in
+            for seconds: UInt32? in [7, 9, nil] {
+                let network = LocalNetwork(
+                    home: home,
+                    logger: logger,
+                    program: mefs,
+                    epochSeconds: seconds
+                )
+                _ = try network.start()
+                network.stop()
+                let path = home.localNetworkPath + "/local.json"
+                let text = String(decoding: try WholeFile.read(path, limit: 4096), as: UTF8.self)
+                #expect(text.contains("\"epochSeconds\" : 7,"))
+            }
+        }
+    }
+
     @Test func killedProviderComesBack() throws {
         try withNetwork { _, network, _ in
             let victim = try #require(network.childPIDs.last)

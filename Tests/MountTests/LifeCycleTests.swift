@@ -45,6 +45,48 @@ struct LifeCycleTests {
         }
     }
 
+    @Test func aMountedVolumeIsAuditedAndDelegated() throws {
+        try MountedVolume.with { volume in
+            try volume.mount(["-o", "epoch=2,audit-leaves=4,repair-wait=5,repair-rate=8M"])
+            try write("f", bytes: 1_000_000, to: volume)
+            let client = try ControlClient(mountHolding: volume.mountPoint)
+            try client.sync()
+            let results = try client.auditNow(leaves: 16)
+            #expect(results.count == 6)
+            #expect(
+                results.allSatisfy { $0.verdict == "ok" && $0.leaves == 16 && $0.bytes > 16_384 }
+            )
+            let file = volume.mountPoint + "/f"
+            var state = PlacementState.local
+            for _ in 0..<1200 where !state.isProved {
+                state = try MountLocator.state(of: file)
+                Clock.sleep(for: .milliseconds(50))
+            }
+            #expect(state.isProved, "\(state)")
+            var status = try client.status()
+            for _ in 0..<600 where status.delegatedTo.isEmpty || status.lastProof == nil {
+                status = try client.status()
+                Clock.sleep(for: .milliseconds(50))
+            }
+            #expect(status.delegatedTo.count == 1)
+            #expect(status.lastProof != nil && status.epochSeconds == 2)
+            #expect(status.providers.allSatisfy { $0.lastVerdict == "ok" && $0.shards == 1 })
+            #expect(status.worstStripes.allSatisfy { $0.healthy == 6 && $0.n == 6 })
+            let id = try #require(status.providers.first?.id)
+            let receipts = try client.auditLog(limit: 100, provider: String(id.prefix(12)))
+            #expect(!receipts.isEmpty && receipts.allSatisfy { $0.provider == id })
+            let files = try client.auditExport()
+            #expect(files.count == 6)
+            for (index, file) in files.enumerated() {
+                let path = volume.root + "/receipts-\(index).json"
+                try WholeFile.create(path, with: Array(file.json.utf8))
+                let verified = try volume.mefs(["audit", "verify", path])
+                #expect(verified.code == 0, "\(verified.output)")
+            }
+            #expect(try volume.unmount().code == 0)
+        }
+    }
+
     @Test func whatWasWrittenIsThereAtTheNextMount() throws {
         try MountedVolume.with { volume in
             for round in 0..<3 {

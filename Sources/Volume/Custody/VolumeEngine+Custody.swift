@@ -5,9 +5,12 @@ package import Proofs
 extension VolumeEngine {
     /// Challenges every provider of the volume and waits for their answers.
     ///
+    /// What was placed lately is put under order before.
+    ///
     /// `leaves` of 1 KiB each; `nil` asks for as many as of a doubtful one.
     package func auditNow(leaves: UInt32?) throws(FileSystemError) -> [AuditResult] {
         let custody = try needCustody()
+        custody.book.flush()
         return try Self.converting { () throws(CustodyError) in
             try custody.custodian.auditNow(leaves: leaves)
         }
