@@ -12,8 +12,8 @@ final class ProviderProver: Sendable {
     private static let proofsMax = 2
     /// Challenges that wait for their turn.
     ///
-    /// One of 460 leaves takes 20 ms of processor and some seconds of a slow disk, and auditors wait
-    /// half a minute.
+    /// One of 460 leaves takes tens of milliseconds of processor and some seconds of a slow disk, and
+    /// auditors wait half a minute.
     private static let waitingMax = 64
 
     private let orders: ProviderOrders
