@@ -12,7 +12,7 @@ final class ProviderProver: Sendable {
     private static let proofsMax = 2
     /// Challenges that wait for their turn.
     ///
-    /// One of 460 leaves takes tens of milliseconds of processor and some seconds of a slow disk, and
+    /// One of 460 leaves takes 30 ms of a processor and seconds of a slow disk, and
     /// auditors wait half a minute.
     private static let waitingMax = 64
 
