@@ -40,6 +40,8 @@ package struct ChurnReport: Hashable, Sendable {
     package var destroyedRebuilt = 0
     package var destroyedRebuiltHours = 0.0
     package var repairsStuck = 0
+    /// Whether the sums that were kept all along agree with the end: the simulation's own check.
+    package var isConsistent = false
 
     package init(code: ErasureCode) { self.code = code }
 

@@ -160,11 +160,11 @@ extension ChurnSimulation {
         events.add(.rot, at: now + pause(perYear: rotsPerYear))
         guard !holder.isEmpty else { return }
         let shard = Int32(generator.index(holder.count))
+        let days = generator.uniform(0..<configuration.scrubDays)
+        let audited = generator.chance(0.2)
         guard !isLost[Int(shard) / code.n], destroyedAt[Int(shard)] < 0 else { return }
         report.shardsRotten += 1
         destroy(shard)
-        let days = generator.uniform(0..<configuration.scrubDays)
-        let audited = generator.chance(0.2)
         plan(finding: shard, after: days * ChurnProvider.day, audited: audited)
     }
 

@@ -19,7 +19,7 @@ extension ChurnSimulation {
         guard let total = weightSums.last, total > 0 else { return nil }
         let holders = holder[stripe * code.n..<(stripe + 1) * code.n]
         for _ in 0..<1000 {
-            let draw = generator.uniform() * total
+            let draw = placementGenerator.uniform() * total
             var low = 0
             var high = weightSums.count - 1
             while low < high {
@@ -100,6 +100,11 @@ extension ChurnSimulation {
             providers[owner].isUp || !mustBeUp
         else { return false }
         let index = Int(shard)
+        // Meanwhile it may have been given another shard of the stripe.
+        let stripe = index / code.n
+        guard !holder[stripe * code.n..<(stripe + 1) * code.n].contains(spare.provider) else {
+            return false
+        }
         let previous = holder[index]
         let isIntact = destroyedAt[index] < 0
         release(shard)

@@ -45,7 +45,10 @@ package struct ChurnSimulation {
     let start: Int64
     private let end: Int64
 
+    /// What befalls the network is drawn from this alone, so that it is the same under every rule.
     var generator: SeededGenerator
+    /// Who is given a shard.
+    var placementGenerator: SeededGenerator
     var events = EventQueue<Event>()
     var now: Int64 = 0
     private var hours = 0
@@ -93,6 +96,7 @@ package struct ChurnSimulation {
         self.configuration = configuration
         code = configuration.code
         generator = SeededGenerator(seed: configuration.seed)
+        placementGenerator = SeededGenerator(seed: ~configuration.seed)
         start = Int64(configuration.warmUpDays) * Int64(ChurnProvider.day)
         end = start + Int64(configuration.days) * Int64(ChurnProvider.day)
         report = ChurnReport(code: configuration.code)
@@ -122,7 +126,30 @@ package struct ChurnSimulation {
         placeAll()
         while let (time, event) = events.next(until: end) { handle(event, at: time) }
         integrate(until: end)
+        report.isConsistent = isConsistent
         return report
+    }
+
+    /// Counts everything anew.
+    private var isConsistent: Bool {
+        var full = 0
+        var readable = 0
+        for stripe in present.indices where !isLost[stripe] {
+            let shards = stripe * code.n..<(stripe + 1) * code.n
+            let whole = shards.count { destroyedAt[$0] < 0 && providers[Int(holder[$0])].isUp }
+            let isListed = shards.allSatisfy { shard in
+                providers[Int(holder[shard])].shards[Int(place[shard])] == Int32(shard)
+            }
+            guard isListed, whole == Int(present[stripe]),
+                Set(holder[shards]).count == code.n,
+                shards.count(where: { destroyedAt[$0] >= 0 }) == Int(destroyed[stripe])
+            else { return false }
+            full += whole == code.n ? 1 : 0
+            readable += whole >= code.k ? 1 : 0
+        }
+        let kept = isLost.count { !$0 }
+        return kept - full == belowFull && kept - readable == unavailable
+            && kept == isLost.count - report.stripesLost
     }
 
     func timestamp(_ time: Int64) -> Timestamp {
