@@ -52,9 +52,25 @@ package struct Bytes16: Hashable, Sendable {
 
     /// Takes exactly 16 bytes, or nothing.
     package init?(_ bytes: some Collection<UInt8>) {
+        let words = bytes.withContiguousStorageIfAvailable {
+            Self.words(UnsafeRawBufferPointer($0))
+        }
+        guard let pair = words ?? Array(bytes).withUnsafeBytes(Self.words) else { return nil }
+        (high, low) = pair
+    }
+
+    /// Takes 16 bytes of memory.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        guard let pair = Self.words(bytes) else { return nil }
+        (high, low) = pair
+    }
+
+    private static func words(_ bytes: UnsafeRawBufferPointer) -> (UInt64, UInt64)? {
         guard bytes.count == 16 else { return nil }
-        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        return (
+            UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+            UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        )
     }
 
     package var bytes: [UInt8] {
@@ -75,12 +91,19 @@ package struct Bytes32: Hashable, Sendable {
 
     /// Takes exactly 32 bytes, or nothing.
     package init?(_ bytes: some Collection<UInt8>) {
-        guard
-            bytes.count == 32, let high = Bytes16(bytes.prefix(16)),
-            let low = Bytes16(bytes.suffix(16))
+        let halves = bytes.withContiguousStorageIfAvailable {
+            Self.halves(UnsafeRawBufferPointer($0))
+        }
+        guard let pair = halves ?? Array(bytes).withUnsafeBytes(Self.halves) else { return nil }
+        (high, low) = pair
+    }
+
+    private static func halves(_ bytes: UnsafeRawBufferPointer) -> (Bytes16, Bytes16)? {
+        guard bytes.count == 32,
+            let high = Bytes16(UnsafeRawBufferPointer(rebasing: bytes[..<16])),
+            let low = Bytes16(UnsafeRawBufferPointer(rebasing: bytes[16...]))
         else { return nil }
-        self.high = high
-        self.low = low
+        return (high, low)
     }
 
     package var bytes: [UInt8] { high.bytes + low.bytes }
