@@ -11,7 +11,7 @@ import Transport
 ///
 /// A thread ticks once a second and decides; what waits for the network runs on a `WorkCrew`. All
 /// that must survive is in the book, so that a custodian can end and begin anywhere. It works
-/// without a keeper too: then nothing is challenged, and repairs follow from what is seen otherwise.
+/// without a keeper too: then nothing is challenged, and repairs follow from what else is seen.
 package final class Custodian: Sendable {
     /// Audits under way at once.
     static let auditsMax = 4

@@ -14,7 +14,7 @@ package struct CustodyConfiguration: Sendable {
     package var softDeadline = Duration.seconds(10)
     /// An answer that takes longer is none.
     package var hardDeadline = Duration.seconds(30)
-    /// An order that did not answer is asked once more after so long, at most an eighth of an epoch.
+    /// An order that did not answer is asked again after so long, at most an eighth of an epoch.
     package var secondLook = Duration.seconds(60)
     /// A provider offline for less is not missed: connections break and nodes start again.
     package var suspicionGrace = Duration.seconds(30)

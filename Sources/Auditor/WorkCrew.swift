@@ -2,8 +2,8 @@ import Disk
 
 /// A bounded number of threads for work that waits for the network; none while there is none.
 package final class WorkCrew: Sendable {
-    /// Four audits, four amendments, two repairs, and one each for beacon, scores, receipts, probes,
-    /// doubts and removals.
+    /// Four audits, four amendments, two repairs, and one each for beacon, scores, receipts,
+    /// probes, doubts and removals.
     package static let usualLimit = 16
 
     private struct State {

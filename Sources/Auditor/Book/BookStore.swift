@@ -7,8 +7,8 @@ import Wire
 
 /// The book's file: orders and their entries.
 ///
-/// Belongs to whoever holds its lock, over its I/O, which is what the lock is there for. All commits
-/// reach the disk before they return.
+/// Belongs to whoever holds its lock, over its I/O, which is what the lock is there for. All
+/// commits reach the disk before they return.
 final class BookStore {
     let database: Database
 

@@ -12,8 +12,8 @@ package import Transport
 /// The orders of one volume, one live at each provider, and what their audits showed.
 ///
 /// Its file may be lost: providers tell orders and entries again, and only histories and receipts
-/// are gone. Locks, in the order in which they are taken: a provider's lane (held while the provider
-/// is asked to change its order), the file, the state in memory.
+/// are gone. Locks, in the order in which they are taken: a provider's lane (held while the
+/// provider is asked to change its order), the file, the state in memory.
 package final class OrderBook: Sendable {
     /// Entries that wait for an amendment; more are found again by comparing with the stripes.
     private static let queuedMax = 1 << 16

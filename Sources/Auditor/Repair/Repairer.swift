@@ -12,7 +12,7 @@ import Transport
 /// Brings shards back or moves them: always the same shard, byte for byte, with the same root.
 ///
 /// A shard is made of the same range of k others, strip by strip, and believed only if its root is
-/// the recorded one; so memory is bounded, and k shards need no hashing unless one of them is wrong.
+/// the recorded one; so memory is bounded, and k shards need no hashing unless one is wrong.
 /// Whatever fails leaves the stripe as it was, and at most a copy too many, which is written down
 /// before it is made.
 final class Repairer: Sendable {
