@@ -21,6 +21,7 @@ extension Custodian {
     /// Another custodian of this volume moved a shard (`FetchRepairs`): `from` may have a copy.
     package func noteMoved(_ repair: RepairRecord) {
         let time = now()
+        book.forgetAbsence(of: repair.to)
         let copy = Copy(shard: repair.shard, provider: repair.from)
         let state: BookSchema.CopyState =
             book.loss(copy.shard, at: copy.provider) == nil ? .away : .garbage

@@ -272,4 +272,62 @@ import Transport
             #expect(throws: CustodyError.self) { try custodian.auditNow() }
         }
     }
+
+    @Test func anOrderThatIsThereAfterAllIsGoneOnWith() throws {
+        try Fixture.with { configuration in
+            configuration.repairs = false
+        } _: { fixture in
+            try fixture.placeMany(2)
+            let id = fixture.network.ids[3]
+            let whole = fixture.network.change(id) { $0 }
+            _ = fixture.network.change(id) { $0.wipe() }
+            let results = try fixture.custodian.auditNow(provider: id)
+            #expect(results.map(\.verdict) == [.missing])
+            fixture.run(20)
+            #expect(fixture.custodian.status.shardsMissing > 0)
+            // The provider's disk had not been mounted.
+            if let whole { fixture.network.add(whole) }
+            try fixture.book.ensureOrder(with: id)
+            let again = try fixture.custodian.auditNow(provider: id)
+            #expect(again.map(\.verdict) == [.ok])
+            fixture.run(700)
+            #expect(fixture.custodian.status.shardsMissing == 0)
+        }
+    }
+
+    @Test func aWipedProviderThatAnotherClientFilledAgainHasLostNothing() throws {
+        try Fixture.with { configuration in
+            configuration.repairs = false
+        } _: { fixture in
+            try fixture.placeMany(2)
+            let id = fixture.network.ids[3]
+            let shards = fixture.network.change(id) { $0.shards } ?? [:]
+            let path = try Fixture.temporaryPath()
+            defer { for suffix in ["", "-wal", "-shm"] { removeFile(path + suffix) } }
+            let other = try Fixture.book(
+                path,
+                fixture.identity,
+                fixture.network,
+                fixture.configuration,
+                fixture.clock
+            )
+            _ = fixture.network.change(id) { $0.wipe() }
+            fixture.clock.advance(60)
+            try other.ensureOrder(with: id)
+            _ = fixture.network.change(id) { $0.shards = shards }
+            other.add(
+                shards.map { shard, held in
+                    OrderEntry(shard: shard, bytes: UInt64(held.bytes.count), root: held.root)
+                },
+                to: id
+            )
+            other.flush()
+            let results = try fixture.custodian.auditNow(provider: id)
+            #expect(results.map(\.verdict) == [.missing])
+            fixture.run(60)
+            #expect(fixture.custodian.status.shardsMissing == 0)
+            let again = try fixture.custodian.auditNow(provider: id)
+            #expect(again.map(\.verdict) == [.ok])
+        }
+    }
 }

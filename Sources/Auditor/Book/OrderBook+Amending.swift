@@ -273,17 +273,25 @@ extension OrderBook {
             shards
             """
         )
-        if losing {
-            noteLost(shards, at: order.provider, .orderLost)
-        } else {
-            state.withLock { $0.mustReconcile = true }
-        }
         try write { (store) throws(SQLiteError) in try store.setLive(order.row, false) }
         var retired = self.order(order.id) ?? order
         retired.isLive = false
         update(retired)
         lane = Lane()
         // Nobody knows whether it has another one.
-        _ = state.withLock { $0.withoutOrder.remove(order.provider) }
+        forgetAbsence(of: order.provider)
+        guard losing else {
+            return state.withLock { state in
+                state.abandoned.insert(order.id)
+                state.mustReconcile = true
+            }
+        }
+        // A keeper may have brought some back already, under the next order.
+        let next = try? findOrder(with: order.provider, in: &lane)
+        let kept = try read { (store) throws(SQLiteError) in
+            guard let next else { return Set<ShardID>() }
+            return Set(try store.entries(of: next.row).filter { !$0.isTombstone }.map(\.shard))
+        }
+        noteLost(shards.filter { !kept.contains($0) }, at: order.provider, .orderLost)
     }
 }

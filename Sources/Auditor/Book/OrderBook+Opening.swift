@@ -7,12 +7,10 @@ import Sealing
 import Synchronization
 import Transport
 
-/// Finding, opening and following orders at providers.
+/// Finding and opening orders at providers.
 extension OrderBook {
     /// How much longer than the transport one waits, so that its own error comes first.
     static let patience = Duration.seconds(5)
-    /// Attempts at a delta that changes while it is read.
-    private static let fetchesMax = 4
 
     /// Asks a provider; one that does not know our grant is shown it first.
     ///
@@ -44,7 +42,7 @@ extension OrderBook {
             of: provider
         ).orders.filter { head in
             isOurs(head.terms, at: provider) && head.terms.id == head.state.order
-                && order(head.terms.id) == nil
+                && !state.withLock { $0.abandoned.contains(head.terms.id) }
         }
         guard let head = heads.max(by: { $0.terms.generation < $1.terms.generation }) else {
             _ = state.withLock { $0.withoutOrder.insert(provider) }
@@ -62,6 +60,8 @@ extension OrderBook {
         with provider: NodeID,
         in lane: inout Lane
     ) throws(NetworkError) -> HeldOrder {
+        // Opening is rare, and what was there before may be there again.
+        forgetAbsence(of: provider)
         if let order = try findOrder(with: provider, in: &lane) { return order }
         let known = state.withLock { state in
             state.orders.values.filter { $0.provider == provider }.map(\.terms.generation).max()
@@ -115,6 +115,7 @@ extension OrderBook {
         _ state: OrderState,
         in lane: inout Lane
     ) throws(NetworkError) -> HeldOrder {
+        if let known = order(terms.id) { return try revive(known, in: &lane) }
         guard state.sequence > 0 else {
             try verify(state, terms, grants: [])
             let order = try write { (store) throws(SQLiteError) in
@@ -133,195 +134,29 @@ extension OrderBook {
         return order
     }
 
-    /// Brings our copy of an order up to what its provider has.
-    func resync(_ order: HeldOrder, in lane: inout Lane) throws(NetworkError) -> HeldOrder {
-        var order = order
-        let known = order.state
-        let fetched = try fetch(order.terms, since: known.sequence)
-        try verify(fetched.state, order.terms, grants: fetched.grants)
-        if fetched.state.sequence == known.sequence {
-            guard fetched.state.commitment == known.commitment else {
-                throw NetworkError(
-                    .corrupt,
-                    "provider \(order.provider.short) signed two states of one sequence"
-                )
-            }
-            return order
-        }
-        if fetched.state.sequence > known.sequence,
-            try follow(&order, by: fetched, in: &lane)
-        {
-            return order
-        }
-        if fetched.state.sequence < known.sequence {
-            logger.error(
-                """
-                provider \(order.provider.short) lost signed changes: it shows sequence \
-                \(fetched.state.sequence) of order \(order.id.short), we hold \(known.sequence)
-                """
-            )
-            state.withLock { $0.mustReconcile = true }
-        }
-        return try refetch(order, in: &lane)
-    }
-
-    /// Takes all entries of an order as its provider has them.
-    @discardableResult
-    func refetch(_ order: HeldOrder, in lane: inout Lane) throws(NetworkError) -> HeldOrder {
-        var order = order
-        let fetched = try fetch(order.terms, since: 0)
-        try verify(fetched.state, order.terms, grants: fetched.grants)
-        try replaceEntries(of: &order, by: fetched, in: &lane)
-        return order
-    }
-
-    /// Applies a delta to the entries we have; `false` if it does not lead to its state.
-    private func follow(
-        _ order: inout HeldOrder,
-        by fetched: Fetched,
+    /// An order that was given up is there after all: a disk was mounted late.
+    private func revive(
+        _ order: HeldOrder,
         in lane: inout Lane
-    ) throws(NetworkError) -> Bool {
-        let known = try read { [row = order.row] (store) throws(SQLiteError) in
-            try store.entries(of: row)
+    ) throws(NetworkError) -> HeldOrder {
+        let entries = try read { (store) throws(SQLiteError) in
+            try store.setLive(order.row, true)
+            return try store.entries(of: order.row)
         }
-        guard let entries = Self.apply(fetched.changes, to: known) else { return false }
-        guard let tree = try? OrderTree(entries: entries),
-            tree.commitment == fetched.state.commitment
-        else { return false }
-        let shards = entries.count { !$0.isTombstone }
-        try write { [row = order.row] (store) throws(SQLiteError) in
-            try store.store(fetched.changes, of: row, state: fetched.state, shards: shards)
-        }
-        order.state = fetched.state
-        order.shards = shards
-        merge(order)
-        lane = Lane(tree: tree, order: order.id, usedAt: now())
-        return true
+        var order = order
+        order.isLive = true
+        update(order)
+        // Audits will tell what is there.
+        forgetLosses(
+            entries.map { Copy(shard: $0.shard, provider: order.provider) }
+                .filter { loss($0.shard, at: $0.provider)?.cause == .orderLost }
+        )
+        return try resync(order, in: &lane)
     }
 
-    /// Takes all entries as fetched.
-    private func replaceEntries(
-        of order: inout HeldOrder,
-        by fetched: Fetched,
-        in lane: inout Lane
-    ) throws(NetworkError) {
-        guard let entries = Self.apply(fetched.changes, to: []),
-            let tree = try? OrderTree(entries: entries),
-            tree.commitment == fetched.state.commitment
-        else {
-            throw NetworkError(
-                .corrupt,
-                "provider \(order.provider.short) lists entries that do not make its commitment"
-            )
-        }
-        let shards = entries.count { !$0.isTombstone }
-        let changes = entries.enumerated().map { position, entry in
-            OrderChange(position: UInt64(position), entry: entry)
-        }
-        try write { [row = order.row] (store) throws(SQLiteError) in
-            try store.store(
-                changes,
-                of: row,
-                state: fetched.state,
-                shards: shards,
-                count: entries.count
-            )
-        }
-        order.state = fetched.state
-        order.shards = shards
-        merge(order)
-        lane = Lane(tree: tree, order: order.id, usedAt: now())
-    }
-
-    /// Entries after some changes, `nil` if those leave a gap.
-    ///
-    /// One that came and went is there twice: itself, and its tombstone.
-    private static func apply(
-        _ changes: [OrderChange],
-        to entries: [OrderEntry]
-    ) -> [OrderEntry]? {
-        var entries = entries
-        for change in changes {
-            guard change.position <= UInt64(entries.count) else { return nil }
-            if change.position == UInt64(entries.count) {
-                entries.append(change.entry)
-            } else {
-                entries[Int(change.position)] = change.entry
-            }
-        }
-        return entries
-    }
-
-    // MARK: Fetching
-
-    struct Fetched {
-        let state: OrderState
-        let grants: [Grant]
-        let changes: [OrderChange]
-    }
-
-    /// All pages of what changed in an order since a sequence.
-    private func fetch(
-        _ terms: OrderTerms,
-        since sequence: UInt64
-    ) throws(NetworkError) -> Fetched {
-        for _ in 0..<Self.fetchesMax {
-            if let fetched = try fetchOnce(terms, since: sequence) { return fetched }
-        }
-        throw NetworkError(.timedOut, "order \(terms.id.short) changes faster than it is read")
-    }
-
-    /// `nil` if the order changed between two pages.
-    private func fetchOnce(
-        _ terms: OrderTerms,
-        since sequence: UInt64
-    ) throws(NetworkError) -> Fetched? {
-        var changes: [OrderChange] = []
-        var state: OrderState?
-        var cursor: UInt64 = 0
-        while true {
-            let delta = try ask(
-                FetchOrder(order: terms.id, sinceSequence: sequence, from: cursor),
-                of: terms.provider
-            )
-            guard delta.terms == terms, state == nil || delta.state == state else { return nil }
-            state = delta.state
-            changes += delta.changes
-            guard let next = delta.next else {
-                return Fetched(state: delta.state, grants: delta.grants, changes: changes)
-            }
-            // A page that leads nowhere would be asked for ever.
-            guard next > cursor, !delta.changes.isEmpty, changes.count <= OrderTree.entriesMax
-            else {
-                throw NetworkError(
-                    .malformed,
-                    "provider \(terms.provider.short) lists order \(terms.id.short) in circles"
-                )
-            }
-            cursor = next
-        }
-    }
-
-    /// Checks a state; grants that vouch for it are kept.
-    func verify(
-        _ state: OrderState,
-        _ terms: OrderTerms,
-        grants: [Grant]
-    ) throws(NetworkError) {
-        let known = self.state.withLock { $0.grants }
-        let new = grants.filter { !known.contains($0) && $0.ownerKey == identity.ownerKey }
-        do throws(OrderError) {
-            try state.verify(terms: terms, grants: known + new)
-        } catch {
-            throw NetworkError(
-                .corrupt,
-                "provider \(terms.provider.short) shows a state of an order that is none: \(error)"
-            )
-        }
-        guard let grant = new.first(where: { $0.grantee == state.proposal.clientKey.nodeID })
-        else { return }
-        try write { (store) throws(SQLiteError) in try store.add(grant) }
-        self.state.withLock { $0.grants.append(grant) }
+    /// Another client may have opened an order where we know of none.
+    func forgetAbsence(of provider: NodeID) {
+        _ = state.withLock { $0.withoutOrder.remove(provider) }
     }
 
     // MARK: The file

@@ -38,6 +38,8 @@ package final class OrderBook: Sendable {
         var live: [NodeID: OrderID] = [:]
         /// Providers that were asked for orders we do not know, and have none.
         var withoutOrder: Set<NodeID> = []
+        /// Orders that their providers have, but cannot read any more.
+        var abandoned: Set<OrderID> = []
         var queues: [NodeID: Queue] = [:]
         var losses: [Copy: Loss] = [:]
         var histories: [NodeID: ProviderHistory] = [:]
