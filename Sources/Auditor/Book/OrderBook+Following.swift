@@ -3,6 +3,7 @@ import Network
 import Primitives
 import Proofs
 import SQLite
+import Sealing
 import Synchronization
 import Transport
 
