@@ -41,7 +41,7 @@ extension Custodian {
         }
         guard isDue else { return }
         let isRunning = run("audit") { [self] in
-            auditDue(in: block)
+            auditDue()
             state.withLock { $0.audits -= 1 }
         }
         if !isRunning { state.withLock { $0.audits -= 1 } }
@@ -75,10 +75,12 @@ extension Custodian {
         }
     }
 
-    private func auditDue(in block: BeaconBlock) {
+    /// Audits what is due, each with the beacon that is the newest then: an epoch may end meanwhile.
+    private func auditDue() {
         while !isStopping {
             let time = now()
-            guard let (order, item) = state.withLock({ $0.agenda.take(1, at: time).first }),
+            guard let block = beacons.newest, isCurrent(block, at: time),
+                let (order, item) = state.withLock({ $0.agenda.take(1, at: time).first }),
                 let held = book.order(order)
             else { return }
             let leaves = AuditAgenda.leaves(

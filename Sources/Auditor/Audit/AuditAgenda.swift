@@ -10,8 +10,19 @@ struct AuditAgenda {
     /// One order's turn.
     struct Item: Hashable {
         var due: Timestamp
+        /// The epoch of the order's last receipt.
+        var lastEpoch: Epoch?
         /// A second look after no answer: what is found counts.
         var isSecondLook = false
+
+        /// Whether it comes before `other`; `nil` if neither does.
+        func isBefore(_ other: Item) -> Bool? {
+            if lastEpoch != other.lastEpoch {
+                guard let lastEpoch else { return true }
+                return other.lastEpoch.map { lastEpoch < $0 } ?? false
+            }
+            return due == other.due ? nil : due < other.due
+        }
     }
 
     private(set) var epoch: Epoch?
@@ -29,17 +40,20 @@ struct AuditAgenda {
         }
         for (order, last) in orders where items[order] == nil {
             guard last != block.epoch else { continue }
-            items[order] = Item(due: max(Self.turn(of: order, in: block), now))
+            items[order] = Item(due: max(Self.turn(of: order, in: block), now), lastEpoch: last)
         }
         for order in items.keys where orders[order] == nil { items[order] = nil }
         nextDue = items.values.map(\.due).min()
     }
 
-    /// The orders whose turn has come, earliest first; each is taken once.
+    /// The orders whose turn has come; each is taken once.
+    ///
+    /// First come those that were audited least lately, so that an epoch too short for all leaves
+    /// none out for long.
     mutating func take(_ limit: Int, at now: Timestamp) -> [(order: OrderID, item: Item)] {
         guard let nextDue, nextDue <= now else { return [] }
         let due = items.filter { $0.value.due <= now }
-            .sorted { ($0.value.due, $0.key) < ($1.value.due, $1.key) }
+            .sorted { $0.value.isBefore($1.value) ?? ($0.key < $1.key) }
             .prefix(limit)
         for (order, _) in due { items[order]?.due = Self.never }
         self.nextDue = items.values.map(\.due).filter { $0 != Self.never }.min()
@@ -48,7 +62,7 @@ struct AuditAgenda {
 
     /// Gives an order another turn in this epoch.
     mutating func again(_ order: OrderID, at due: Timestamp, isSecondLook: Bool) {
-        items[order] = Item(due: due, isSecondLook: isSecondLook)
+        items[order] = Item(due: due, lastEpoch: epoch, isSecondLook: isSecondLook)
         nextDue = min(nextDue ?? due, due)
     }
 

@@ -82,9 +82,10 @@ final class ProviderProver: Sendable {
         case .unknown: return .unknownOrder
         case .stale(let state, let grant): return .stale(state, grant)
         case .current(let tree):
-            let (proof, absent) = try prove(challenge, over: tree)
-            // A shard may have been taken out of the order and deleted while it was looked for.
-            guard !absent.isEmpty else { return .proof(proof) }
+            let (proof, isWhole, absent) = try prove(challenge, over: tree)
+            // A shard may have been taken out of the order and deleted while it was read: that is
+            // no damage.
+            guard !isWhole else { return .proof(proof) }
             switch try orders.standing(challenge, from: peer) {
             case .unknown: return .unknownOrder
             case .stale(let state, let grant): return .stale(state, grant)
@@ -95,12 +96,13 @@ final class ProviderProver: Sendable {
         }
     }
 
-    /// - Returns: The proof, and the shards asked for that are not here.
+    /// - Returns: The proof, whether it shows every leaf, and the shards that are not here.
     private func prove(
         _ challenge: Challenge,
         over tree: OrderTree
-    ) throws(NetworkError) -> (Proof, absent: [ShardID]) {
+    ) throws(NetworkError) -> (Proof, isWhole: Bool, absent: [ShardID]) {
         var failure: NetworkError?
+        var isWhole = true
         var absent: [ShardID] = []
         let damaged = orders.held(
             store.damaged,
@@ -118,6 +120,7 @@ final class ProviderProver: Sendable {
                 do throws(NetworkError) {
                     let answers = try store.leaves(leaves, of: entry)
                     if answers.contains(.missing) { absent.append(entry.shard) }
+                    if answers.contains(.missing) || answers.contains(.corrupt) { isWhole = false }
                     return answers
                 } catch {
                     failure = error
@@ -129,6 +132,6 @@ final class ProviderProver: Sendable {
         }
         // Not an answer about the shards: the disk may answer later.
         if let failure { throw failure }
-        return (proof, absent)
+        return (proof, isWhole, absent)
     }
 }

@@ -19,7 +19,9 @@ extension ShardStore {
         var before: ShardIndex.Location?
         while let location = try locate(entry.shard), location != before {
             do {
-                return try read(leaves, of: entry, at: location)
+                let answers = try read(leaves, of: entry, at: location)
+                let isWhole = !answers.contains(.corrupt)
+                if try isWhole || locate(entry.shard) == location { return answers }
             } catch {
                 if try isDamaged(entry.shard, at: location, error) {
                     let isMissing = damage.kind(of: entry.shard) == .missing
