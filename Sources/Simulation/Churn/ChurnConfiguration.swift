@@ -20,7 +20,7 @@ package struct ChurnConfiguration: Sendable {
     /// Shards that a provider has room for, as a multiple of the mean.
     package var capacityFactor = 3.0
     /// Domains destroyed a year, as a share; with all their providers.
-    package var domainLossPerYear = 0.01
+    package var domainLossPerYear = 0.03
     /// Times a year that a domain is offline as a whole.
     package var domainOutagesPerYear = 2.0
     /// Disks lost a year, as a share of providers; half of them take half of the shards.
