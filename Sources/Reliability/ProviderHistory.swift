@@ -4,9 +4,9 @@ package import Proofs
 
 /// What one observer saw of one provider.
 ///
-/// All of it fades: uptime over an hour, a day and a month, damage over weeks. Times may come in any
-/// order and from a clock that jumps; nothing here traps or becomes NaN. docs/reliability.md has the
-/// formulas.
+/// All of it fades: uptime over an hour, a day and a month, damage over weeks. Times may come in
+/// any order and from a clock that jumps; nothing here traps or becomes NaN. The formulas are in
+/// docs/reliability.md.
 package struct ProviderHistory: Hashable, Sendable {
     /// What was seen is taken to last for so many seconds; longer gaps are unknown time.
     ///

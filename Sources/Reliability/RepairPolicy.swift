@@ -8,6 +8,7 @@ package import Primitives
 /// which all may be lost but m, a suspect shard is waited for wait / shrink^(3 (s-1) / (m-1)), and
 /// not at all for s ≥ m.
 package struct RepairPolicy: Hashable, Sendable {
+    /// What is to be done with a stripe.
     package enum Decision: Hashable, Sendable {
         case nothing
         case wait(until: Timestamp)
@@ -45,8 +46,8 @@ package struct RepairPolicy: Hashable, Sendable {
     /// What is to be done with a stripe now.
     ///
     /// Between full and the threshold a stripe waits; once its rebuilding has begun
-    /// (`isRebuilding`), it is made full again without further waits. Shards that are not listed are
-    /// lost since ever.
+    /// (`isRebuilding`), it is made full again without further waits. Shards that are not listed
+    /// are lost since ever.
     package func decision(
         _ code: ErasureCode,
         _ shards: [ShardHealth],

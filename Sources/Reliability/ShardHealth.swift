@@ -2,6 +2,7 @@ package import Primitives
 
 /// One shard of a stripe, as the one who looks after the stripe sees it.
 package struct ShardHealth: Hashable, Sendable {
+    /// What is known of it.
     package enum State: Hashable, Sendable {
         /// Its holder answers, and the last audit found nothing wrong.
         case healthy
