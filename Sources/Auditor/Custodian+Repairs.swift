@@ -152,7 +152,24 @@ extension Custodian {
             concern.failures = 0
             state.concerns.set(concern, of: stripe.id)
         }
-        consider(stripe, health(of: stripe, view), view, forgives: false)
+        let health = health(of: stripe, view)
+        consider(stripe, health, view, forgives: false)
+        state.withLock { state in
+            state.worst = state.worst.map { worst in
+                guard worst.id == stripe.id else { return worst }
+                let healthy = health.count(where: \.isHealthy)
+                state.shardsMissing = max(0, state.shardsMissing - max(0, healthy - worst.healthy))
+                return CustodyStripe(
+                    id: stripe.id,
+                    healthy: healthy,
+                    n: stripe.code.n,
+                    lossProbability: StripeRisk.lossProbability(stripe.code, health, at: view.at)
+                )
+            }
+            // Others are the worst now.
+            if state.concerns.stripes.isEmpty { state.mustScan = true }
+            state.statusAt = nil
+        }
         remark("repair", nil)
     }
 

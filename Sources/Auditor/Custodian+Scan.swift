@@ -11,8 +11,6 @@ extension Custodian {
     private static let pageStripes = 256
     /// Pages of one tick: the thread is free again after some 20 ms.
     private static let pagesPerTick = 8
-    /// A scan does not begin more often, however much comes and goes, in seconds.
-    private static let scanGap = 3.0
 
     /// A stripe is placed: its shards are to be put under order.
     package func noteNewStripe(_ stripe: StripeManifest) {
@@ -56,11 +54,10 @@ extension Custodian {
                 state.mustScan = true
             }
             guard state.mustScan || mustReconcile || Self.isOver(state.scannedAt, interval, time),
-                state.scan == nil || state.mustScan,
-                state.scan == nil || Self.isOver(state.scannedAt, Self.scanGap, time)
+                state.scan == nil, state.scanRestsUntil.map({ $0 <= time }) ?? true
             else { return false }
             state.scan = StripeScan(
-                reconciles: mustReconcile || (state.scan?.reconciles ?? false),
+                reconciles: mustReconcile,
                 forgives: state.mustScan,
                 concerned: Set(state.concerns.stripes)
             )
@@ -79,6 +76,9 @@ extension Custodian {
             state.worst = scan.worst
             state.shardsMissing = scan.shardsMissing
             state.scan = nil
+            // However much comes and goes, half of the time is left for everything else.
+            let seconds = state.scannedAt.map { max(0, time.seconds(since: $0)) } ?? 0
+            state.scanRestsUntil = time.adding(seconds)
             state.statusAt = nil
         }
     }

@@ -55,6 +55,8 @@ package final class Custodian: Sendable {
 
         var scan: StripeScan?
         var scannedAt: Timestamp?
+        /// No further scan begins before, in seconds as long as the last one took.
+        var scanRestsUntil: Timestamp?
         var mustScan = true
         var scannedLosses = 0
         var concerns = ConcernQueue()
