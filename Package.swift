@@ -162,7 +162,7 @@ let package = Package(
             name: "mefs-lab",
             dependencies: [
                 "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
-                "Node", "Simulation", arguments,
+                "Node", "Simulation", log, arguments,
             ],
             path: "Sources/Lab",
             swiftSettings: strict

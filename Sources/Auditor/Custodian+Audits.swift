@@ -75,7 +75,7 @@ extension Custodian {
         }
     }
 
-    /// Audits what is due, each with the beacon that is the newest then: an epoch may end meanwhile.
+    /// Audits what is due, each with the newest beacon: an epoch may end meanwhile.
     private func auditDue() {
         while !isStopping {
             let time = now()

@@ -200,11 +200,15 @@ extension Custodian {
         _ view: NetworkView
     ) -> Set<Int> {
         var swapped: Set<Int> = []
+        var taken: Set<NodeID> = []
         for (holding, health) in zip(stripe.shards, health) where !health.isHealthy {
-            guard let spare = spare(for: holding, of: stripe, view), isThere(spare),
+            // One provider never holds two shards of a stripe.
+            guard let spare = spare(for: holding, of: stripe, view),
+                !taken.contains(spare.copy.provider), isThere(spare),
                 swap(holding, of: stripe, for: spare, view)
             else { continue }
             swapped.insert(Int(holding.index))
+            taken.insert(spare.copy.provider)
         }
         return swapped
     }

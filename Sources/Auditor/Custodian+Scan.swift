@@ -14,6 +14,7 @@ extension Custodian {
 
     /// A stripe is placed: its shards are to be put under order.
     package func noteNewStripe(_ stripe: StripeManifest) {
+        state.withLock { $0.holders.formUnion(stripe.shards.map(\.provider)) }
         for holding in stripe.shards {
             let entry = OrderEntry(
                 shard: holding.shard,
@@ -74,6 +75,7 @@ extension Custodian {
             // What was not met is no more.
             for stripe in scan.unmet { state.concerns.remove(stripe) }
             state.worst = scan.worst
+            state.holders = scan.holders
             state.shardsMissing = scan.shardsMissing
             state.scan = nil
             // However much comes and goes, half of the time is left for everything else.
@@ -93,7 +95,8 @@ extension Custodian {
                 healthy: health.count(where: \.isHealthy),
                 n: stripe.code.n,
                 lossProbability: StripeRisk.lossProbability(stripe.code, health, at: view.at)
-            )
+            ),
+            heldBy: stripe.shards.map(\.provider)
         )
         consider(stripe, health, view, forgives: scan.forgives)
     }

@@ -29,7 +29,11 @@ extension Custodian {
                 provider(id, view.providers[id], byProvider[id] ?? [], lost: lost[id] ?? 0)
             )
         }
-        let live = orders.filter { $0.isLive && !$0.isEmpty }
+        // What a lost provider should still hold matters no more once it was rebuilt elsewhere.
+        let holders = state.withLock { $0.holders }
+        let live = orders.filter {
+            $0.isLive && !$0.isEmpty && holders.contains($0.provider)
+        }
         let proved = live.compactMap { $0.lastProved?.answered }
         status.lastProofOfAll = proved.count == live.count ? proved.min() : nil
         state.withLock { [status] state in

@@ -55,6 +55,8 @@ package final class Custodian: Sendable {
 
         var scan: StripeScan?
         var scannedAt: Timestamp?
+        /// Providers that hold shards of the volume, as of the last scan and what was placed since.
+        var holders: Set<NodeID> = []
         /// No further scan begins before, in seconds as long as the last one took.
         var scanRestsUntil: Timestamp?
         var mustScan = true

@@ -5,7 +5,9 @@ package import Reliability
 /// docs/audit.md has the reasons.
 package struct CustodyConfiguration: Sendable {
     /// Leaves asked of each order in an epoch; at least 1.
-    package var leavesPerEpoch: UInt32 = 32
+    ///
+    /// In a day of hours, 40 miss the loss of 1 % with 0.006 %; 32 would with 0.044 %.
+    package var leavesPerEpoch: UInt32 = 40
     /// Leaves asked of a new order, and after a miss: finds the loss of 1 % with 99 %.
     package var leavesWhenDoubtful: UInt32 = 460
     /// An order is new until so many of its epochs were proved.

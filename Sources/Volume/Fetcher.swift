@@ -35,6 +35,13 @@ final class Fetcher: Sendable {
         let flight: Flight
     }
 
+    /// A flight that a reader takes, and whether it began for this reader.
+    private struct Departure {
+        let flight: Flight
+        let request: FetchRequest
+        let isOurs: Bool
+    }
+
     /// One fetch under way and who waits for it.
     private final class Flight: Sendable {
         let segments: SegmentMask
@@ -111,12 +118,28 @@ final class Fetcher: Sendable {
         let window = min(Self.readaheadMax, max(2, content.readahead.load(ordering: .relaxed) * 2))
         content.readahead.store(window, ordering: .relaxed)
         prefetch(after: range.upperBound, count: window, of: content, size: size)
-        for flight in flights { try flight.wait() }
+        try wait(for: flights, of: content)
     }
 
     /// Fetches `requests` and waits for all.
     func fetch(_ requests: [FetchRequest], of content: FileContent) throws(FileSystemError) {
-        for flight in launch(requests, of: content) { try flight.wait() }
+        try wait(for: launch(requests, of: content), of: content)
+    }
+
+    /// Waits for all; a flight that had begun before and failed is tried once more, because
+    /// providers may have come back since it looked for them.
+    private func wait(
+        for departures: [Departure],
+        of content: FileContent
+    ) throws(FileSystemError) {
+        for departure in departures {
+            do throws(FileSystemError) {
+                try departure.flight.wait()
+            } catch {
+                guard !departure.isOurs else { throw error }
+                for again in launch([departure.request], of: content) { try again.flight.wait() }
+            }
+        }
     }
 
     /// Notes a read that the cache served, so that readahead stays ahead of a sequential reader.
@@ -160,7 +183,7 @@ final class Fetcher: Sendable {
     }
 
     /// Joins or starts a flight for each request.
-    private func launch(_ requests: [FetchRequest], of content: FileContent) -> [Flight] {
+    private func launch(_ requests: [FetchRequest], of content: FileContent) -> [Departure] {
         requests.map { request in
             let key = Key(ino: content.ino, index: request.index)
             let (flight, isNew) = flights.withLock { flights in
@@ -175,7 +198,7 @@ final class Fetcher: Sendable {
                 let job = Job(content: content, request: request, flight: flight)
                 if !queue.tryPut(job) { run(job) }
             }
-            return flight
+            return Departure(flight: flight, request: request, isOurs: isNew)
         }
     }
 

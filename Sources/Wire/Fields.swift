@@ -31,6 +31,7 @@ extension ByteReader {
         return Timestamp(seconds: seconds, nanoseconds: nanoseconds)
     }
 
+    /// A code that `ErasureCode` takes.
     package mutating func code() throws(DecodeError) -> ErasureCode {
         let k = Int(try integer(UInt8.self))
         let m = Int(try integer(UInt8.self))
@@ -40,6 +41,7 @@ extension ByteReader {
         return code
     }
 
+    /// One byte, 0 or 1.
     package mutating func boolean(_ field: String) throws(DecodeError) -> Bool {
         switch try integer(UInt8.self) {
         case 0: return false

@@ -59,7 +59,7 @@ struct ForgeryTests {
         }
     }
 
-    /// The identity of whatever is summed or multiplied, in every answer: leaves and paths of zeros.
+    /// The identity of whatever is summed or multiplied, in every answer: all zeros.
     @Test func noDataWithIdentityAnswers() throws {
         for filling: UInt8 in [0, 1, 0xff] {
             let sibling = try #require(Digest(bytes: [UInt8](repeating: filling, count: 32)))

@@ -74,6 +74,7 @@ extension SourceTree.File {
         case ("Mount", "Driver"): "Mount"
         case ("Mount", "Main"): "MountMain"
         case ("Sources", "CLI"): "mefs"
+        case ("Sources", "Lab"): "mefs-lab"
         default: parts[1]
         }
     }

@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test func onlyTheCommandLinePrints() {
-        let places = SourceTree.sources.filter { !Self.programs.contains($0.target) }.flatMap { file in
+        let quiet = SourceTree.sources.filter { !Self.programs.contains($0.target) }
+        let places = quiet.flatMap { file in
             file.places { $0.hasCall("print") || $0.hasCall("debugPrint") || $0.hasCall("dump") }
         }
         expectNone(places, "log through a Logger instead of printing")

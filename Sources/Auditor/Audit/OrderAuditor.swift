@@ -228,8 +228,9 @@ final class OrderAuditor: Sendable {
         let text =
             "provider \(order.provider.short), order \(order.id.short), epoch"
             + " \(block.epoch.rawValue), \(challenge.leaves) leaves: \(answer.verdict.name)"
-        if answer.verdict.isProof {
-            logger.debug("\(text)")
+        // Told once, and again when it changes.
+        if answer.verdict.isProof || answer.verdict == order.last?.verdict {
+            logger.debug("\(text): \(answer.reason)")
         } else {
             logger.warning("\(text): \(answer.reason)")
         }

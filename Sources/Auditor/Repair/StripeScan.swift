@@ -14,6 +14,8 @@ struct StripeScan {
     let forgives: Bool
     private(set) var worst: [CustodyStripe] = []
     private(set) var shardsMissing = 0
+    /// Providers that hold shards of these stripes.
+    private(set) var holders: Set<NodeID> = []
     /// Stripes concerned before that were not met yet.
     var unmet: Set<StripeID>
 
@@ -23,7 +25,8 @@ struct StripeScan {
         unmet = concerned
     }
 
-    mutating func note(_ stripe: CustodyStripe) {
+    mutating func note(_ stripe: CustodyStripe, heldBy providers: [NodeID]) {
+        holders.formUnion(providers)
         shardsMissing += stripe.n - stripe.healthy
         if worst.count == Self.worstMax, let last = worst.last,
             stripe.lossProbability <= last.lossProbability

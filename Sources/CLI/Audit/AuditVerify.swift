@@ -12,8 +12,9 @@ struct AuditVerify: ParsableCommand {
         commandName: "verify",
         abstract: "Check a receipt file offline: signatures, links, challenges and the last proof.",
         discussion: """
-            Without --network or --keeper-key, any keeper's beacon is accepted and its key printed. \
-            Ends with 8, and the reason, if anything in the file was changed or does not hold.
+            Without --network or --keeper-key, any keeper's beacon is accepted and its key \
+            printed. Ends with 8, and the reason, if anything in the file was changed or does not \
+            hold.
             """
     )
 

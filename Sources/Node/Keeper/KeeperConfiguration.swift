@@ -6,7 +6,7 @@ import Network
 package struct KeeperConfiguration: Sendable {
     /// The lengths that an epoch may have, in seconds.
     package static let epochSecondsBounds: ClosedRange<UInt32> = 1...86_400
-    /// An hour: 32 leaves in each find the loss of 1 % within a day.
+    /// An hour: 40 leaves in each find the loss of 1 % within a day.
     package static let epochSecondsUsual: UInt32 = 3600
 
     /// Directory of key and databases; made if missing.

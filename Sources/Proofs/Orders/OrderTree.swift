@@ -105,7 +105,7 @@ package struct OrderTree: Sendable {
         return changes
     }
 
-    /// Appends `count` bytes of node `index` of `level` to `output`: the hash alone, or its sum too.
+    /// Appends the hash of node `index` of `level` to `output`.
     func appendHash(of index: Int, at level: Int, to output: inout [UInt8]) {
         let start = index * Self.nodeBytes
         output += levels[level][start..<start + Digest.byteCount]
