@@ -1,3 +1,4 @@
+import Proofs
 package import Reliability
 
 /// How a volume is looked after: rates and bounds.
@@ -5,11 +6,9 @@ package import Reliability
 /// docs/audit.md has the reasons.
 package struct CustodyConfiguration: Sendable {
     /// Leaves asked of each order in an epoch; at least 1.
-    ///
-    /// In a day of hours, 40 miss the loss of 1 % with 0.006 %; 32 would with 0.044 %.
-    package var leavesPerEpoch: UInt32 = 40
+    package var leavesPerEpoch = Challenge.leavesUsual
     /// Leaves asked of a new order, and after a miss: finds the loss of 1 % with 99 %.
-    package var leavesWhenDoubtful: UInt32 = 460
+    package var leavesWhenDoubtful = Challenge.leavesDoubtful
     /// An order is new until so many of its epochs were proved.
     package var epochsUntilTrusted = 24
     /// A proof that takes longer is slow.

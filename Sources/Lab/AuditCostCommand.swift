@@ -1,5 +1,6 @@
 import ArgumentParser
 import Primitives
+import Proofs
 
 struct AuditCostCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -44,7 +45,7 @@ struct AuditCostCommand: ParsableCommand {
         do {
             let real = try RealStore(in: directory, shards: shards)
             defer { real.remove() }
-            for leaves in [32, 460] as [UInt32] {
+            for leaves in [Challenge.leavesUsual, Challenge.leavesDoubtful] {
                 costs.append(try real.bench.measure(leaves: leaves, rounds: rounds))
             }
             whole = try real.readEverything()
@@ -52,7 +53,7 @@ struct AuditCostCommand: ParsableCommand {
         // As large as the real one too, so that like is compared with like.
         for count in [shards, syntheticShards] {
             let synthetic = try SyntheticStore(shards: count)
-            for leaves in [32, 460] as [UInt32] {
+            for leaves in [Challenge.leavesUsual, Challenge.leavesDoubtful] {
                 costs.append(try synthetic.bench.measure(leaves: leaves, rounds: rounds))
             }
         }
@@ -128,11 +129,11 @@ struct AuditCostResult: Encodable {
     /// A day of 1 TB, computed.
     private var day: Sheet {
         var sheet = Sheet(
-            "1 TB in one order for a day, computed: 24 audits of 32 leaves; everything once a day",
+            "1 TB in one order for a day, computed: 24 audits of \(Challenge.leavesUsual) leaves; everything once a day",
             columns: ["", "CPU s", "reads", "read MB", "sent MB"]
         )
-        guard let audit = audits.first(where: { $0.leaves == 32 && $0.reads != nil }),
-            let large = audits.last(where: { $0.leaves == 32 }),
+        guard let audit = audits.first(where: { $0.leaves == Challenge.leavesUsual && $0.reads != nil }),
+            let large = audits.last(where: { $0.leaves == Challenge.leavesUsual }),
             let reads = audit.reads, let readBytes = audit.readBytes
         else { return sheet }
         let day = Self.auditsPerDay

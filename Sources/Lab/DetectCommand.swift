@@ -13,7 +13,7 @@ struct DetectCommand: ParsableCommand {
     var seeds: UInt64 = 1000
 
     @Option(help: "Leaves asked in an epoch.")
-    var leaves: UInt32 = 32
+    var leaves = Challenge.leavesUsual
 
     @Option(help: "Epochs of an hour.")
     var epochs = 24

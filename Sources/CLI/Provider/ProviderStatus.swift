@@ -78,7 +78,7 @@ struct ProviderStatus: ParsableCommand {
             Output.table([
                 ["provider", "\(id.prefix(8)) at \(address), \(state)"],
                 ["used", "\(Readable.bytes(usedBytes)) of \(Readable.bytes(capacityBytes))"],
-                ["shards", "\(Readable.count(shards)) in \(orders) orders"],
+                ["shards", "\(Readable.count(shards)), orders: \(orders)"],
                 ["damaged", "\(Readable.count(damagedShards)) shards wait to be brought again"],
                 ["scrubbed", "\(Readable.bytes(scrubbedBytes)) since the start"],
             ])

@@ -45,7 +45,7 @@ package struct DetectionSimulation: Sendable {
     package init(
         shardCount: Int = 300,
         leavesPerShard: Int = 64,
-        leavesAsked: UInt32 = 32,
+        leavesAsked: UInt32 = Challenge.leavesUsual,
         epochs: Int = 24
     ) throws(OrderError) {
         shards = (0..<shardCount).map { number in

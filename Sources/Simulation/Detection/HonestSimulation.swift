@@ -46,7 +46,7 @@ package struct HonestSimulation {
     private static let shardsMax = 12
     /// Entries after which an order is renewed without its tombstones.
     private static let entriesMax = 100
-    private static let leavesAsked: UInt32 = 32
+    private static let leavesAsked = Challenge.leavesUsual
 
     private var world: AuditedWorld
     private var terms: OrderTerms
