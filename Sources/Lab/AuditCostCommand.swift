@@ -129,10 +129,14 @@ struct AuditCostResult: Encodable {
     /// A day of 1 TB, computed.
     private var day: Sheet {
         var sheet = Sheet(
-            "1 TB in one order for a day, computed: 24 audits of \(Challenge.leavesUsual) leaves; everything once a day",
+            "1 TB in one order for a day, computed: 24 audits of \(Challenge.leavesUsual) leaves;"
+                + " everything once a day",
             columns: ["", "CPU s", "reads", "read MB", "sent MB"]
         )
-        guard let audit = audits.first(where: { $0.leaves == Challenge.leavesUsual && $0.reads != nil }),
+        guard
+            let audit = audits.first(where: {
+                $0.leaves == Challenge.leavesUsual && $0.reads != nil
+            }),
             let large = audits.last(where: { $0.leaves == Challenge.leavesUsual }),
             let reads = audit.reads, let readBytes = audit.readBytes
         else { return sheet }
