@@ -14,10 +14,7 @@ extension MountControl {
         do throws(FileSystemError) {
             let results = try engine.auditNow(leaves: leaves.map { UInt32(clamping: $0) })
             return results.sorted { $0.provider < $1.provider }.map { result in
-                let shown = Control::AuditResult(
-                    result,
-                    bytes: UInt64(engine.proofBytes(of: result))
-                )
+                let shown = Control::AuditResult(result)
                 report(shown)
                 return shown
             }
@@ -58,7 +55,7 @@ extension MountControl {
 }
 
 extension Control::AuditResult {
-    fileprivate init(_ result: Auditor::AuditResult, bytes: UInt64) {
+    fileprivate init(_ result: Auditor::AuditResult) {
         let receipt = result.receipt
         let isProved = receipt.verdict == .ok || receipt.verdict == .slow
         self.init(
@@ -66,7 +63,7 @@ extension Control::AuditResult {
             verdict: "\(result.verdict)",
             reason: result.reason,
             leaves: isProved ? UInt64(receipt.leaves) : 0,
-            bytes: bytes,
+            bytes: UInt64(result.proofBytes),
             milliseconds: max(0, receipt.answered.seconds(since: receipt.asked) * 1000)
         )
     }

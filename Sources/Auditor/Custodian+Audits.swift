@@ -102,7 +102,7 @@ extension Custodian {
         in block: BeaconBlock,
         leaves: UInt32,
         isFirstLook: Bool
-    ) throws(CustodyError) -> Receipt? {
+    ) throws(CustodyError) -> OrderAuditor.Audit? {
         guard
             let audit = try auditor.audit(
                 order,
@@ -115,7 +115,7 @@ extension Custodian {
         follow(audit, in: block, isFirstLook: isFirstLook)
         let isSample = audit.receipt.leaves < configuration.leavesWhenDoubtful
         guard audit.verdict.isAccusation, isSample, book.order(order)?.isLive == true else {
-            return audit.receipt
+            return audit
         }
         let extent = try auditor.audit(
             order,
@@ -124,7 +124,7 @@ extension Custodian {
             isFirstLook: false
         )
         if let extent { follow(extent, in: block, isFirstLook: false) }
-        return extent?.receipt ?? audit.receipt
+        return extent ?? audit
     }
 
     /// Takes in what an audit showed.

@@ -127,10 +127,13 @@ package struct CustodyOrder: Hashable, Sendable {
 package struct AuditResult: Hashable, Sendable {
     package let order: OrderID
     package let receipt: Receipt
+    /// Bytes of the proof's body; 0 if there was none.
+    package let proofBytes: Int
 
-    package init(order: OrderID, receipt: Receipt) {
-        self.order = order
+    package init(receipt: Receipt, proofBytes: Int) {
+        order = receipt.order
         self.receipt = receipt
+        self.proofBytes = proofBytes
     }
 
     package var provider: NodeID { receipt.provider }

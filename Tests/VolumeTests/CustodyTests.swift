@@ -29,7 +29,7 @@ struct CustodyTests {
                 let results = try engine.auditNow(leaves: 8)
                 #expect(results.count == 6)
                 #expect(results.allSatisfy { $0.verdict == .ok })
-                #expect(results.allSatisfy { engine.proofBytes(of: $0) > 8 * 1024 })
+                #expect(results.allSatisfy { $0.proofBytes > 8 * 1024 })
                 let receipts = try engine.receipts(limit: 10, provider: nil)
                 #expect(receipts.count == 10)
                 #expect(receipts.map(\.answered) == receipts.map(\.answered).sorted())

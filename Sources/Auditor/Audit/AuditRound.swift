@@ -16,11 +16,13 @@ final class AuditRound: Sendable {
 
     func next() -> OrderID? { state.withLock { $0.orders.popFirst() } }
 
-    func note(_ audit: () throws(CustodyError) -> Receipt?) {
+    func note(_ audit: () throws(CustodyError) -> OrderAuditor.Audit?) {
         do throws(CustodyError) {
-            guard let receipt = try audit() else { return }
+            guard let audit = try audit() else { return }
             state.withLock {
-                $0.results.append(AuditResult(order: receipt.order, receipt: receipt))
+                $0.results.append(
+                    AuditResult(receipt: audit.receipt, proofBytes: audit.proofBytes)
+                )
             }
         } catch {
             state.withLock { $0.failure = error }

@@ -27,6 +27,8 @@ final class OrderAuditor: Sendable {
         let missing: [ShardID]
         let corrupt: [ShardID]
         let damaged: [ShardID]
+        /// Bytes of the proof's body; 0 without a proof.
+        let proofBytes: Int
 
         var verdict: Verdict { receipt.verdict }
     }
@@ -238,7 +240,8 @@ final class OrderAuditor: Sendable {
             receipt: receipt,
             missing: answer.outcome?.missing ?? [],
             corrupt: answer.outcome?.corrupt ?? [],
-            damaged: answer.outcome?.damaged ?? []
+            damaged: answer.outcome?.damaged ?? [],
+            proofBytes: answer.proof?.body.count ?? 0
         )
     }
 }

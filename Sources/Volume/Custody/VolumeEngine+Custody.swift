@@ -57,13 +57,6 @@ extension VolumeEngine {
         }
     }
 
-    /// Bytes of the proof that came with an order's last receipt; 0 if none did.
-    package func proofBytes(of result: AuditResult) -> Int {
-        guard let file = try? receiptFile(of: result.order), file.receipts.last == result.receipt
-        else { return 0 }
-        return file.proof?.body.count ?? 0
-    }
-
     private func needCustody() throws(FileSystemError) -> VolumeCustody {
         guard let custody else {
             throw FileSystemError(.notSupported, "nobody looks after this volume's shards")
