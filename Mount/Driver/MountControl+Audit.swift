@@ -57,12 +57,11 @@ extension MountControl {
 extension Control::AuditResult {
     fileprivate init(_ result: Auditor::AuditResult) {
         let receipt = result.receipt
-        let isProved = receipt.verdict == .ok || receipt.verdict == .slow
         self.init(
             provider: result.provider.hex,
             verdict: "\(result.verdict)",
             reason: result.reason,
-            leaves: isProved ? UInt64(receipt.leaves) : 0,
+            leaves: receipt.verdict.isProof ? UInt64(receipt.leaves) : 0,
             bytes: UInt64(result.proofBytes),
             milliseconds: max(0, receipt.answered.seconds(since: receipt.asked) * 1000)
         )

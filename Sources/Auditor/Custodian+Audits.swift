@@ -61,7 +61,7 @@ extension Custodian {
             }
             if let due = state.beaconDue, due > time { return false }
             let wait = known.map { min(Self.beaconInterval, Double($0.epochSeconds) / 8) }
-            state.beaconDue = time.adding(wait ?? Self.beaconInterval)
+            state.beaconDue = time.adding(seconds: wait ?? Self.beaconInterval)
             return true
         }
         guard isDue else { return }
@@ -169,7 +169,7 @@ extension Custodian {
             }
             state.agenda.again(
                 receipt.order,
-                at: receipt.answered.adding(wait),
+                at: receipt.answered.adding(seconds: wait),
                 isSecondLook: true
             )
         }

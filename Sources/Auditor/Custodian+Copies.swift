@@ -1,6 +1,7 @@
 import Logging
 package import Network
 import Primitives
+import Reliability
 import SQLite
 import Synchronization
 import Transport
@@ -51,7 +52,7 @@ extension Custodian {
     func tidyCopies(at time: Timestamp) {
         let isDue = state.withLock { state -> Bool in
             if let due = state.copiesDue, due > time { return false }
-            state.copiesDue = time.adding(Self.copiesInterval)
+            state.copiesDue = time.adding(seconds: Self.copiesInterval)
             return true
         }
         guard isDue, configuration.repairs else { return }
@@ -73,7 +74,7 @@ extension Custodian {
     /// Copies whose holders are up are spares for a while; those of holders that never came back
     /// are forgotten.
     private func welcome(_ view: NetworkView, at time: Timestamp) {
-        let until = time.adding(Double(configuration.spareSeconds))
+        let until = time.adding(seconds: Double(configuration.spareSeconds))
         book.attempt("copies") { (store) throws(SQLiteError) in
             for provider in try store.providersOfStrays(.away, dueBy: time) {
                 if let seen = view.providers[provider], seen.suspectSince == nil {
@@ -82,7 +83,7 @@ extension Custodian {
                 }
                 let forgotten = try store.strays(
                     .away,
-                    dueBy: time.adding(-Self.awayMax),
+                    dueBy: time.adding(seconds: -Self.awayMax),
                     at: provider,
                     limit: Self.batchMax
                 )

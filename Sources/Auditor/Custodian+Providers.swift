@@ -121,7 +121,7 @@ extension Custodian {
 
     /// A provider is up that was not, or that we see for the first time.
     private func noteReturned(_ provider: NodeID, order: OrderID?, at time: Timestamp) {
-        let until = time.adding(Double(configuration.spareSeconds))
+        let until = time.adding(seconds: Double(configuration.spareSeconds))
         book.attempt("copies") { (store) throws(SQLiteError) in
             _ = try store.changeStrays(at: provider, from: .away, to: .here, due: until)
         }
@@ -138,7 +138,7 @@ extension Custodian {
     func askForScores(at time: Timestamp) {
         let isDue = state.withLock { state -> Bool in
             if let due = state.scoresDue, due > time { return false }
-            state.scoresDue = time.adding(Self.scoresInterval)
+            state.scoresDue = time.adding(seconds: Self.scoresInterval)
             return true
         }
         guard isDue else { return }

@@ -155,16 +155,11 @@ extension Custodian {
         let health = health(of: stripe, view)
         consider(stripe, health, view, forgives: false)
         state.withLock { state in
-            state.worst = state.worst.map { worst in
-                guard worst.id == stripe.id else { return worst }
-                let healthy = health.count(where: \.isHealthy)
-                state.shardsMissing = max(0, state.shardsMissing - max(0, healthy - worst.healthy))
-                return CustodyStripe(
-                    id: stripe.id,
-                    healthy: healthy,
-                    n: stripe.code.n,
-                    lossProbability: StripeRisk.lossProbability(stripe.code, health, at: view.at)
-                )
+            if let index = state.worst.firstIndex(where: { $0.id == stripe.id }) {
+                let before = state.worst[index].healthy
+                let seen = CustodyStripe(stripe, health, at: view.at)
+                state.worst[index] = seen
+                state.shardsMissing = max(0, state.shardsMissing - max(0, seen.healthy - before))
             }
             // Others are the worst now.
             if state.concerns.stripes.isEmpty { state.mustScan = true }
@@ -179,7 +174,7 @@ extension Custodian {
             guard var concern = state.concerns[id] else { return }
             let wait = min(Self.retryFirst * Double(1 << min(concern.failures, 20)), Self.retryMax)
             concern.failures += 1
-            concern.due = time.adding(wait)
+            concern.due = time.adding(seconds: wait)
             state.concerns.set(concern, of: id)
         }
         // Stripes fail for the same reasons; the first one says it for all.

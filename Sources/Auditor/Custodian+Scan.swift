@@ -80,7 +80,7 @@ extension Custodian {
             state.scan = nil
             // However much comes and goes, half of the time is left for everything else.
             let seconds = state.scannedAt.map { max(0, time.seconds(since: $0)) } ?? 0
-            state.scanRestsUntil = time.adding(seconds)
+            state.scanRestsUntil = time.adding(seconds: seconds)
             state.statusAt = nil
         }
     }
@@ -90,12 +90,7 @@ extension Custodian {
         if scan.reconciles { reconcile(stripe) }
         let health = health(of: stripe, view)
         scan.note(
-            CustodyStripe(
-                id: stripe.id,
-                healthy: health.count(where: \.isHealthy),
-                n: stripe.code.n,
-                lossProbability: StripeRisk.lossProbability(stripe.code, health, at: view.at)
-            ),
+            CustodyStripe(stripe, health, at: view.at),
             heldBy: stripe.shards.map(\.provider)
         )
         consider(stripe, health, view, forgives: scan.forgives)

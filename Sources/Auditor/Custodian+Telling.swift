@@ -2,6 +2,7 @@ import Logging
 import Network
 package import Primitives
 import Proofs
+import Reliability
 import SQLite
 import Synchronization
 import Transport
@@ -22,7 +23,7 @@ extension Custodian {
     func tellReceipts(at time: Timestamp) {
         let isDue = state.withLock { state -> Bool in
             if let due = state.tellDue, due > time { return false }
-            state.tellDue = time.adding(Self.tellInterval)
+            state.tellDue = time.adding(seconds: Self.tellInterval)
             return true
         }
         guard isDue else { return }

@@ -177,8 +177,8 @@ package final class Custodian: Sendable {
         _ = life.wait(for: .seconds(5)) { $0.running == 0 ? true : nil }
         if flushing {
             let view = state.withLock { $0.view }
-            for provider in book.queuesDue(at: now().adding(3600)) where view.isReachable(provider)
-            {
+            for provider in book.queuesDue(at: now().adding(seconds: 3600))
+            where view.isReachable(provider) {
                 book.flush(provider)
             }
         }

@@ -1,3 +1,4 @@
+import Network
 package import Primitives
 package import Proofs
 package import Reliability
@@ -86,6 +87,15 @@ package struct CustodyStripe: Hashable, Sendable {
         self.healthy = healthy
         self.n = n
         self.lossProbability = lossProbability
+    }
+
+    init(_ stripe: StripeManifest, _ health: [ShardHealth], at time: Timestamp) {
+        self.init(
+            id: stripe.id,
+            healthy: health.count(where: \.isHealthy),
+            n: stripe.code.n,
+            lossProbability: StripeRisk.lossProbability(stripe.code, health, at: time)
+        )
     }
 }
 

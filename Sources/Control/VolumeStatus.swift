@@ -122,8 +122,6 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var repairsPending: UInt64 = 0
     package var repairsDone: UInt64 = 0
     package var repairedBytes: UInt64 = 0
-    /// Copies of rebuilt shards whose old holder came back, kept for a while; `nil` if not counted.
-    package var spares: UInt64?
     /// Short ids of the keepers that audit and repair while nothing is mounted.
     package var delegatedTo: [String] = []
     /// Why audits do not go on, if they do not.

@@ -1,5 +1,6 @@
 import Primitives
 import Proofs
+import Reliability
 import Sealing
 import Wire
 
@@ -80,7 +81,9 @@ struct AuditAgenda {
             clamping: block.epoch.rawValue.multipliedReportingOverflow(by: seconds)
                 .partialValue
         )
-        return Timestamp(seconds: start, nanoseconds: 0).adding(Double(milliseconds) / 1000)
+        return Timestamp(seconds: start, nanoseconds: 0).adding(
+            seconds: Double(milliseconds) / 1000
+        )
     }
 
     /// How many leaves an order is asked for.

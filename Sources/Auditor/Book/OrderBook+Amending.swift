@@ -2,6 +2,7 @@ import Logging
 import Network
 import Primitives
 import Proofs
+import Reliability
 import SQLite
 import Synchronization
 import Transport
@@ -74,7 +75,7 @@ extension OrderBook {
             guard var queue = state.queues[provider] else { return 0 }
             let wait = min(Self.retryFirst * Double(1 << min(queue.failures, 20)), Self.retryMax)
             queue.failures += 1
-            queue.notBefore = time.adding(wait)
+            queue.notBefore = time.adding(seconds: wait)
             state.queues[provider] = queue
             return queue.failures
         }

@@ -61,7 +61,7 @@ extension Repairer {
         of stripe: StripeManifest,
         _ target: NodeID
     ) throws(CustodyError) {
-        let due = book.now().adding(Self.intentSeconds)
+        let due = book.now().adding(seconds: Self.intentSeconds)
         try book.put(
             [target, holding.provider].map { provider in
                 StrayCopy(
