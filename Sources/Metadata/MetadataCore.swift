@@ -27,6 +27,8 @@ final class MetadataCore: Sendable {
     private let logSync: LogSync
     private let lock: FileLock
     private let limits: MetadataLimits
+    /// Whether nothing is left of a crash before this opening.
+    private let isRecovered: Atomic<Bool>
 
     /// Inode numbers skipped after a crash.
     ///
@@ -46,12 +48,13 @@ final class MetadataCore: Sendable {
         writer.logFramesAllowed = limits.logFramesMax
         let reader = try Self.reader(path)
         past = try Self.past(reader)
+        isRecovered = Atomic(past.wasCleanlyClosed)
         let state = try MetadataState(reader: reader, limits: limits)
         if !past.wasCleanlyClosed { state.skipInodes(Self.inodesSkippedAfterCrash) }
         try state.abandonInterrupted()
         checkpointer = try Checkpointer(path)
         scanner = Mutex(try Self.reader(path))
-        logSync = try Self.begin(writer, path)
+        logSync = try Self.begin(writer, path, past)
         self.writer = Mutex(writer)
         self.state = Mutex(state)
     }
@@ -123,12 +126,14 @@ final class MetadataCore: Sendable {
     /// Notes that the database is in use, and makes sure that its log can be relied on.
     private static func begin(
         _ writer: MetadataWriter,
-        _ path: String
+        _ path: String,
+        _ past: Past
     ) throws(FileSystemError) -> LogSync {
-        let bootID = try onDisk { () throws(DiskError) in try Host.bootID() }
-        try converting { () throws(SQLiteError) in
-            try writer.setMeta([(MetaKey.clean, 0), (MetaKey.bootID, .text(bootID))])
-        }
+        // After a crash the boot id stays until `noteRecovered`: whoever is killed while it makes
+        // good what a power cut left must not hide from the next that there was one.
+        var rows: [(key: String, value: Value)] = [(MetaKey.clean, 0)]
+        if past.wasCleanlyClosed { rows.append((MetaKey.bootID, .text(try bootID()))) }
+        try converting { () throws(SQLiteError) in try writer.setMeta(rows) }
         return try onDisk { () throws(DiskError) in
             // That commit has made the log if it was missing. SQLite keeps the file until the
             // last connection closes, so this descriptor stays that of the log. What a process
@@ -139,6 +144,22 @@ final class MetadataCore: Sendable {
             try Directory.sync(Directory.parent(of: path))
             return LogSync(log, synced: writer.sequence)
         }
+    }
+
+    private static func bootID() throws(FileSystemError) -> String {
+        try onDisk { () throws(DiskError) in try Host.bootID() }
+    }
+
+    /// Notes that nothing is left to make good of a crash before this opening.
+    func noteRecovered() throws(FileSystemError) {
+        _ = try saveChanges()
+        let bootID = try Self.bootID()
+        try writer.withLock { writer throws(FileSystemError) in
+            try converting { () throws(SQLiteError) in
+                try writer.setMeta([(MetaKey.bootID, .text(bootID))])
+            }
+        }
+        isRecovered.store(true, ordering: .releasing)
     }
 
     // MARK: Saving
@@ -196,13 +217,16 @@ final class MetadataCore: Sendable {
         }
     }
 
-    /// The end: saves all, notes that the database is closed in order, empties the log.
+    /// The end: saves all, notes that the database is closed in order unless a crash is not made
+    /// good yet, empties the log.
     func finish() throws(FileSystemError) {
         defer { lock.release() }
         _ = try saveChanges()
         try writer.withLock { writer throws(FileSystemError) in
             try converting { () throws(SQLiteError) in
-                try writer.setMeta([(MetaKey.clean, 1)])
+                if isRecovered.load(ordering: .acquiring) {
+                    try writer.setMeta([(MetaKey.clean, 1)])
+                }
                 try writer.truncateLog()
             }
         }

@@ -79,10 +79,18 @@ package final class MetadataStore: Sendable {
     /// Whether the store was closed in order when it was last in use.
     package var wasCleanlyClosed: Bool { core.past.wasCleanlyClosed }
 
-    /// Boot id of the host when the store was last opened before this time; empty at the first.
+    /// Boot id of the host when the store was last in use before this time, and recovered if
+    /// there had been a crash before; empty at the first.
     ///
     /// Another one than now, and not cleanly closed: the host has crashed meanwhile.
     package var bootIDAtLastOpen: String { core.past.bootID }
+
+    /// Notes that what a crash left is made good; before, every opening counts as the first after
+    /// it.
+    package func noteRecovered() throws(FileSystemError) {
+        try checkOpen()
+        try core.noteRecovered()
+    }
 
     /// Commits, moves the log into the database, and lets go of the store; from then on all calls
     /// throw `closed`.

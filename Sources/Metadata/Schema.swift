@@ -109,7 +109,7 @@ enum MetaKey {
     static let nextInode = "next_inode"
     /// 1 between `close` and the next opening, else 0.
     static let clean = "clean"
-    /// Boot id of the host at the last opening.
+    /// Boot id of the host when nothing of a crash was left to make good.
     static let bootID = "boot_id"
 
     /// The number of the last repair of a keeper's that was taken over.

@@ -50,6 +50,8 @@ extension VolumeEngine {
             }
             try punchUnknown(ino, size: attributes.size, metadata: metadata, cache: cache)
         }
+        // Only now: killed before, the next start does all of this again.
+        try metadata.noteRecovered()
         logger.notice("recovered after an unclean stop", metadata: ["removed": "\(repaired)"])
     }
 

@@ -1,4 +1,5 @@
 import Disk
+import Metadata
 import Primitives
 import SQLite
 import Testing
@@ -20,6 +21,7 @@ struct CrashTests {
     private func stop(
         _ fixture: VolumeFixture,
         by stop: Stop,
+        before: (String) throws -> Void = { _ in },
         _ body: (VolumeEngine) throws -> Void
     ) throws {
         let image = fixture.directory + "/image"
@@ -49,6 +51,7 @@ struct CrashTests {
         var configuration = fixture.configuration
         configuration.metadataPath = image + "/volume.db"
         configuration.cacheDirectory = image + "/cache"
+        try before(configuration.metadataPath)
         let copied = VolumeFixture(
             directory: image,
             network: fixture.network,
@@ -98,6 +101,27 @@ struct CrashTests {
                     let found = try again.find("a")
                     #expect(try again.state(of: found) == "placed")
                     #expect(try again.read(found, 0..<bytes.count) == bytes)
+                }
+            }
+        }
+    }
+
+    @Test func aStartThatIsKilledWhileItRecoversHidesNoPowerCut() throws {
+        try VolumeFixture.with { fixture in
+            var random = SeededGenerator(seed: 38)
+            let bytes = random.bytes(2_000_000)
+            try fixture.open { engine in
+                let ino = try engine.makeFile("a")
+                try engine.write(bytes, at: 0, to: ino)
+                try engine.place()
+                let interrupted = { (path: String) in
+                    // As far as a start comes before it recovers; dropped as by SIGKILL.
+                    let store = try MetadataStore(opening: path)
+                    #expect(store.bootIDAtLastOpen == "another boot")
+                }
+                try stop(fixture, by: .powerCut(losing: [ino]), before: interrupted) { again in
+                    let found = try again.read(ino, 0..<bytes.count)
+                    #expect(found == bytes)
                 }
             }
         }
