@@ -103,7 +103,8 @@ extension FileSystemAdapter {
         in newParent: InodeNumber,
         mode: RenameMode?
     ) {
-        done(request) { () throws(FileSystemError) in
+        let engine = engine
+        serve(request, on: syncLane) { [self] wait throws(FileSystemError) in
             guard let mode else {
                 throw FileSystemError(.invalid, "rename knows replace, no-replace and exchange")
             }
@@ -112,8 +113,11 @@ extension FileSystemAdapter {
                 in: parent,
                 to: try entryName(newName),
                 in: newParent,
-                mode: mode
+                mode: mode,
+                wait: wait
             )
+        } reply: { request, _ in
+            request.done()
         }
     }
 

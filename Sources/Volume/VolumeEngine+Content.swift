@@ -161,6 +161,18 @@ extension VolumeEngine {
         try metadata.sync()
     }
 
+    /// Makes the bytes of a regular file durable on this host, if some are not; the metadata that
+    /// names them only with its next sync.
+    func syncBytes(of ino: InodeNumber, wait: Wait) throws(FileSystemError) {
+        let content = try loaded(ino)
+        let hasUnsynced = content.state.read { state in
+            state.blocks.values.contains { $0.dirtySince != nil && !$0.isSynced }
+        }
+        guard hasUnsynced else { return }
+        guard wait == .allowed else { throw Self.wouldWait }
+        try syncContent(content)
+    }
+
     /// Syncs the cache file, and notes which dirty blocks it now holds durably.
     private func syncContent(_ content: FileContent) throws(FileSystemError) {
         let unsynced = content.state.write { state -> [UInt64: Timestamp] in

@@ -51,13 +51,22 @@ extension VolumeEngine {
         settle(try metadata.removeDirectory(name, in: parent, now: Clock.now()))
     }
 
+    /// Gives an entry another name, as `man 2 rename` has it.
+    ///
+    /// A file that takes another's place is synced first, as ext4 does it: many programs write a
+    /// new version, do not sync it, rename it over the old one, and count on having one of the two
+    /// whole after a power cut.
     package func rename(
         _ name: EntryName,
         in parent: InodeNumber,
         to newName: EntryName,
         in newParent: InodeNumber,
-        mode: RenameMode
+        mode: RenameMode,
+        wait: Wait
     ) throws(FileSystemError) {
+        if mode == .replace, let ino = try replacement(name, in: parent, for: newName, newParent) {
+            try syncBytes(of: ino, wait: wait)
+        }
         let replaced = try metadata.rename(
             name,
             in: parent,
@@ -67,6 +76,27 @@ extension VolumeEngine {
             now: Clock.now()
         )
         if let replaced { settle(replaced) }
+    }
+
+    /// The regular file at `name` if it is about to take the place of another.
+    private func replacement(
+        _ name: EntryName,
+        in parent: InodeNumber,
+        for newName: EntryName,
+        _ newParent: InodeNumber
+    ) throws(FileSystemError) -> InodeNumber? {
+        do throws(FileSystemError) {
+            let replaced = try metadata.lookup(newName, in: newParent)
+            let new = try metadata.lookup(name, in: parent)
+            guard new.kind == .regular, replaced.kind == .regular, new.ino != replaced.ino else {
+                return nil
+            }
+            return new.ino
+        } catch {
+            // Nothing is replaced, or the renaming itself tells what is missing.
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
     }
 
     /// The target of a symbolic link.

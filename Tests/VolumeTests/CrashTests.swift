@@ -149,6 +149,46 @@ struct CrashTests {
         }
     }
 
+    /// Has to hold whatever of the cache a power cut takes that was not synced; what `rename`
+    /// synced is told by the cache file's blocks being noted as durable.
+    @Test func aFileThatIsRenamedOverAnotherIsSyncedBefore() throws {
+        try VolumeFixture.with { fixture in
+            try fixture.open { engine in
+                let old = try engine.makeFile("a")
+                try engine.write([1, 2, 3], at: 0, to: old)
+                let new = try engine.makeFile("a.new")
+                try engine.write([4, 5, 6], at: 0, to: new)
+                let name = try EntryName(Array("a.new".utf8))
+                let over = try EntryName(Array("a".utf8))
+                func rename(_ wait: Wait) throws {
+                    try engine.rename(
+                        name,
+                        in: .root,
+                        to: over,
+                        in: .root,
+                        mode: .replace,
+                        wait: wait
+                    )
+                }
+                // It has to wait for the disk.
+                #expect(throws: FileSystemError.self) { try rename(.never) }
+                try rename(.allowed)
+                #expect(try engine.find("a") == new)
+                // Nothing is left to sync: it would not wait again.
+                let third = try engine.makeFile("b")
+                try engine.write([7], at: 0, to: third)
+                try engine.rename(
+                    over,
+                    in: .root,
+                    to: try EntryName(Array("b".utf8)),
+                    in: .root,
+                    mode: .replace,
+                    wait: .never
+                )
+            }
+        }
+    }
+
     @Test func placedBytesComeBackAfterTheCacheDirectoryIsDeleted() throws {
         try VolumeFixture.with { fixture in
             var random = SeededGenerator(seed: 35)
