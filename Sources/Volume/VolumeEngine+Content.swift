@@ -296,6 +296,8 @@ extension FileContent {
                     dirtySince: row.dirtySince,
                     isSynced: isDirty && noted == .all
                 )
+                // Acknowledged before this start, by a sync that noted it.
+                if isDirty, noted == .all { state.holdsAcknowledged = true }
             }
             state.isLoaded = true
         }

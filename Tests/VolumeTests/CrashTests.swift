@@ -189,6 +189,27 @@ struct CrashTests {
         }
     }
 
+    @Test func cuttingWhatAnEarlierRunAcknowledgedWaitsForTheDisk() throws {
+        try VolumeFixture.with { fixture in
+            try fixture.open { engine in
+                let ino = try engine.makeFile("a")
+                try engine.write([1, 2, 3], at: 0, to: ino)
+                try engine.sync(ino, dataOnly: false, wait: .allowed)
+            }
+            try fixture.open { engine in
+                let ino = try engine.find("a")
+                var cut = AttributeChange()
+                cut.size = 1
+                // Else a power cut could bring the old size back without the bytes.
+                #expect(throws: FileSystemError.self) {
+                    _ = try engine.setAttributes(cut, of: ino, wait: .never)
+                }
+                let after = try engine.setAttributes(cut, of: ino, wait: .allowed)
+                #expect(after.size == 1)
+            }
+        }
+    }
+
     @Test func placedBytesComeBackAfterTheCacheDirectoryIsDeleted() throws {
         try VolumeFixture.with { fixture in
             var random = SeededGenerator(seed: 35)
