@@ -24,6 +24,7 @@ package final class Custodian: Sendable {
     /// Work of which one at a time runs.
     enum Job: Hashable {
         case amend(NodeID)
+        case compact
         case beacon
         case scores
         case tell
@@ -228,6 +229,7 @@ package final class Custodian: Sendable {
             else { break }
             runOnce(.amend(provider), "amend") { [self] in book.flush(provider) }
         }
+        compactOrders(at: time)
         if configuration.audits { tickAudits(at: time) }
         tellReceipts(at: time)
         probeShards()
@@ -237,6 +239,23 @@ package final class Custodian: Sendable {
         tidyCopies(at: time)
         housekeep(at: time)
         refreshStatus(at: time)
+    }
+
+    /// Takes tombstones out of orders, one order at a time.
+    private func compactOrders(at time: Timestamp) {
+        let due = book.compactionsDue(at: time)
+        guard !due.isEmpty, !isStopping else { return }
+        let view = state.withLock { $0.view }
+        runOnce(.compact, "compact") { [self] in
+            for (provider, order) in due where view.isReachable(provider) && !isStopping {
+                // A probe goes through the entries by position.
+                guard state.withLock({ $0.probes[order] == nil }) else { continue }
+                book.compact(provider) { !isStopping }
+                state.withLock { state in
+                    if state.probes[order] != nil { state.probes[order] = 0 }
+                }
+            }
+        }
     }
 
     private func housekeep(at time: Timestamp) {

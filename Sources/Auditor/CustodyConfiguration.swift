@@ -31,6 +31,11 @@ package struct CustodyConfiguration: Sendable {
     package var lookInterval = Duration.seconds(4)
     /// Entries wait in memory for an amendment at most so long.
     package var amendInterval = Duration.seconds(2)
+    /// Tombstones of an order that are worth a compaction, if half of its entries are such.
+    package var tombstonesMin = 1024
+    /// From so many entries on an order is compacted for fewer: it may have a third more, and takes
+    /// no shard then.
+    package var entriesHigh = OrderTree.entriesMax / 4 * 3
     /// Whether to challenge.
     package var audits = true
     /// Whether to rebuild and move shards.

@@ -30,6 +30,8 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case listReceipts = 0x1b
     /// `SetLeaving` → `StoreStatus`.
     case setLeaving = 0x1c
+    /// `CompactOrder` → `OrderState`.
+    case compactOrder = 0x1d
     /// `Heartbeat` of the provider that asks → empty.
     case heartbeat = 0x20
     /// Empty → `ProviderList`.

@@ -150,8 +150,8 @@ final class BookStore {
 
     /// Stores entries at their positions and the state that they make.
     ///
-    /// An entry that is there as it is keeps the sequence at which it was added. With `count`, all
-    /// from that position on go.
+    /// An entry that is in the order already, there or elsewhere, keeps the sequence at which it was
+    /// added. With `count`, all from that position on go.
     func store(
         _ changes: [OrderChange],
         of row: Int64,
@@ -162,7 +162,9 @@ final class BookStore {
         try transaction { () throws(SQLiteError) in
             let insert = """
                 INSERT INTO entries (holder, position, shard, bytes, root, added)
-                VALUES (?, ?, ?, ?, ?, ?)
+                VALUES (?1, ?2, ?3, ?4, ?5, coalesce(
+                    (SELECT added FROM entries WHERE shard = ?3 AND bytes > 0 AND holder = ?1
+                    AND bytes = ?4 AND root = ?5), ?6))
                 ON CONFLICT (holder, position) DO UPDATE SET
                 shard = excluded.shard, bytes = excluded.bytes, root = excluded.root,
                 added = excluded.added WHERE shard <> excluded.shard
@@ -190,6 +192,41 @@ final class BookStore {
                 "UPDATE orders SET state = ?, shards = ? WHERE row = ?",
                 .blob(state.encoded),
                 .integer(Int64(shards)),
+                .integer(row)
+            )
+        }
+    }
+    /// Moves live entries to where tombstones were, and keeps `count`.
+    ///
+    /// What moves keeps the sequence at which it was added.
+    func compact(
+        _ moves: [OrderTree.Move],
+        of row: Int64,
+        state: OrderState,
+        count: Int
+    ) throws(SQLiteError) {
+        try transaction { () throws(SQLiteError) in
+            for move in moves {
+                try database.execute(
+                    "DELETE FROM entries WHERE holder = ? AND position = ?",
+                    .integer(row),
+                    .integer(Int64(move.to))
+                )
+                try database.execute(
+                    "UPDATE entries SET position = ? WHERE holder = ? AND position = ?",
+                    .integer(Int64(move.to)),
+                    .integer(row),
+                    .integer(Int64(move.from))
+                )
+            }
+            try database.execute(
+                "DELETE FROM entries WHERE holder = ? AND position >= ?",
+                .integer(row),
+                .integer(Int64(count))
+            )
+            try database.execute(
+                "UPDATE orders SET state = ? WHERE row = ?",
+                .blob(state.encoded),
                 .integer(row)
             )
         }

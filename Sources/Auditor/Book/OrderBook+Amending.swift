@@ -10,7 +10,7 @@ import Transport
 /// Changing orders by compare-and-swap.
 extension OrderBook {
     /// Times that another client may be faster.
-    private static let swapsMax = 6
+    static let swapsMax = 6
     /// Waits after failures: 2 s, doubled up to 5 minutes.
     private static let retryFirst = 2.0
     private static let retryMax = 300.0
@@ -169,28 +169,15 @@ extension OrderBook {
         } catch {
             throw NetworkError(.refused, "order \(order.id.short): \(error)")
         }
-        let proposal = try proposal(
-            order.id,
-            sequence: order.state.sequence + 1,
-            tree.commitment
-        )
-        let state = try ask(
+        let state = try countersigned(tree.commitment, after: order) { proposal in
             AmendOrder(
                 order: order.id,
                 baseSequence: order.state.sequence,
                 changes: changes,
                 proposal: proposal,
                 grant: identity.grant
-            ),
-            of: order.provider
-        )
-        guard state.proposal == proposal else {
-            throw NetworkError(
-                .refused,
-                "provider \(order.provider.short) signed something else than was proposed"
             )
         }
-        try verify(state, order.terms, grants: [])
         let tombstones = changes.count { $0.entry.isTombstone }
         var amended = order
         amended.state = state
@@ -202,7 +189,29 @@ extension OrderBook {
         lane = Lane(tree: tree, order: order.id, usedAt: now())
     }
 
-    private func tree(of order: HeldOrder, in lane: inout Lane) throws(NetworkError) -> OrderTree {
+    /// Proposes what an order is next, and has its provider sign that.
+    func countersigned<Q: ProviderQuery>(
+        _ commitment: Commitment,
+        after order: HeldOrder,
+        _ query: (OrderProposal) -> Q
+    ) throws(NetworkError) -> OrderState where Q.Answer == OrderState {
+        let proposal = try proposal(
+            order.id,
+            sequence: order.state.sequence + 1,
+            commitment
+        )
+        let state = try ask(query(proposal), of: order.provider)
+        guard state.proposal == proposal else {
+            throw NetworkError(
+                .refused,
+                "provider \(order.provider.short) signed something else than was proposed"
+            )
+        }
+        try verify(state, order.terms, grants: [])
+        return state
+    }
+
+    func tree(of order: HeldOrder, in lane: inout Lane) throws(NetworkError) -> OrderTree {
         if let tree = lane.tree, lane.order == order.id,
             tree.commitment == order.commitment
         {

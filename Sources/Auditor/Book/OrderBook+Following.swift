@@ -63,13 +63,19 @@ extension OrderBook {
         let known = try read { [row = order.row] (store) throws(SQLiteError) in
             try store.entries(of: row)
         }
-        guard let entries = Self.apply(fetched.changes, to: known) else { return false }
+        guard let entries = Self.apply(fetched, to: known) else { return false }
         guard let tree = try? OrderTree(entries: entries),
             tree.commitment == fetched.state.commitment
         else { return false }
         let shards = entries.count { !$0.isTombstone }
         try write { [row = order.row] (store) throws(SQLiteError) in
-            try store.store(fetched.changes, of: row, state: fetched.state, shards: shards)
+            try store.store(
+                fetched.changes,
+                of: row,
+                state: fetched.state,
+                shards: shards,
+                count: entries.count
+            )
         }
         order.state = fetched.state
         order.shards = shards
@@ -84,7 +90,7 @@ extension OrderBook {
         by fetched: Fetched,
         in lane: inout Lane
     ) throws(NetworkError) {
-        guard let entries = Self.apply(fetched.changes, to: []),
+        guard let entries = Self.apply(fetched, to: []),
             let tree = try? OrderTree(entries: entries),
             tree.commitment == fetched.state.commitment
         else {
@@ -114,13 +120,14 @@ extension OrderBook {
 
     /// Entries after some changes, `nil` if those leave a gap.
     ///
-    /// One that came and went is there twice: itself, and its tombstone.
+    /// One that came and went is there twice: itself, and its tombstone. Those behind the state's
+    /// count were moved or dropped by a compaction.
     private static func apply(
-        _ changes: [OrderChange],
+        _ fetched: Fetched,
         to entries: [OrderEntry]
     ) -> [OrderEntry]? {
         var entries = entries
-        for change in changes {
+        for change in fetched.changes {
             guard change.position <= UInt64(entries.count) else { return nil }
             if change.position == UInt64(entries.count) {
                 entries.append(change.entry)
@@ -128,6 +135,8 @@ extension OrderBook {
                 entries[Int(change.position)] = change.entry
             }
         }
+        let count = Int(clamping: fetched.state.commitment.count)
+        if entries.count > count { entries.removeSubrange(count...) }
         return entries
     }
 

@@ -41,6 +41,8 @@ package final class OrderBook: Sendable {
         /// Orders that their providers have, but cannot read any more.
         var abandoned: Set<OrderID> = []
         var queues: [NodeID: Queue] = [:]
+        /// Providers that compacted no order, and are not asked to before.
+        var compactionWaits: [NodeID: Timestamp] = [:]
         var losses: [Copy: Loss] = [:]
         var histories: [NodeID: ProviderHistory] = [:]
         var beacons: [[UInt8]: BeaconBlock] = [:]

@@ -65,7 +65,7 @@ package struct OrderHead: Hashable, ProviderQuery {
 
 /// The live orders of a volume at a provider, each with its newest state.
 package struct OrderHeads: Hashable, Message {
-    /// The most live orders of one volume at one provider: a renewal has two for a while.
+    /// The most live orders of one volume at one provider: one, and those that it could not read.
     package static let ordersMax = 64
 
     /// One order.
@@ -149,6 +149,59 @@ package struct AmendOrder: Hashable, ProviderQuery {
     }
 }
 
+/// Takes tombstones out of an order (`OrderTree.compact`), if its newest sequence is still the one
+/// named; an amendment in all else.
+package struct CompactOrder: Hashable, ProviderQuery {
+    /// The state that is in force then.
+    package typealias Answer = OrderState
+    package static let operation = Operation.compactOrder
+    /// It ends with a disk sync.
+    package static let timeout = RemoteNetwork.putTimeout
+    /// The most tombstones at once: the work of one amendment.
+    package static let dropsMax: UInt32 = 4096
+
+    package let order: OrderID
+    package let baseSequence: UInt64
+    /// Entries fewer, 1...`dropsMax`.
+    package let drops: UInt32
+    package let proposal: OrderProposal
+    /// Where the client is not the owner.
+    package let grant: Grant?
+
+    package init(
+        order: OrderID,
+        baseSequence: UInt64,
+        drops: UInt32,
+        proposal: OrderProposal,
+        grant: Grant? = nil
+    ) {
+        self.order = order
+        self.baseSequence = baseSequence
+        self.drops = drops
+        self.proposal = proposal
+        self.grant = grant
+    }
+
+    package func write(to writer: inout ByteWriter) {
+        writer.id(order)
+        writer.integer(baseSequence)
+        writer.integer(drops)
+        proposal.write(to: &writer)
+        writer.optional(grant)
+    }
+
+    package init(from reader: inout ByteReader) throws(DecodeError) {
+        order = try reader.id()
+        baseSequence = try reader.integer()
+        drops = try reader.integer()
+        guard (1...Self.dropsMax).contains(drops) else {
+            throw .invalid(field: "drops", reason: "\(drops), not 1 to \(Self.dropsMax)")
+        }
+        proposal = try OrderProposal(from: &reader)
+        grant = try reader.optional("grant")
+    }
+}
+
 /// Asks for what changed in an order since a sequence, a page at a time.
 package struct FetchOrder: Hashable, ProviderQuery {
     /// One page of the changes.
@@ -182,7 +235,8 @@ package struct FetchOrder: Hashable, ProviderQuery {
 
 /// One page of what changed in an order, with the state that all pages lead to.
 ///
-/// A page of another state than the first page's belongs to a newer delta: begin again.
+/// Entries behind the state's count are no more: the order was compacted. A page of another state
+/// than the first page's belongs to a newer delta: begin again.
 package struct OrderDelta: Hashable, Message {
     /// The most changes of one page: less than 512 KiB.
     package static let changesMax = 8192

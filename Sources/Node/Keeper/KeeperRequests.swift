@@ -89,7 +89,7 @@ struct KeeperRequests: RequestHandler {
             ).encoded
         case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
             .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
-            .setLeaving:
+            .setLeaving, .compactOrder:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
     }

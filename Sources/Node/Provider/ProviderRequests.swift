@@ -34,6 +34,7 @@ struct ProviderRequests: RequestHandler {
             }
         case .orderHead: answer(OrderHead.self, request, reply, orders.heads)
         case .amendOrder: answer(AmendOrder.self, request, reply, orders.amend)
+        case .compactOrder: answer(CompactOrder.self, request, reply, orders.compact)
         case .fetchOrder: answer(FetchOrder.self, request, reply, orders.delta)
         case .challenge: challenge(request, reply)
         case .presentGrant:

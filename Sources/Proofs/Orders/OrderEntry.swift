@@ -18,7 +18,7 @@ package struct OrderEntry: Hashable, Message {
         self.root = root
     }
 
-    /// What stays of an entry whose shard was deleted.
+    /// What stays of an entry whose shard was deleted, until the order is compacted.
     package static func tombstone(_ shard: ShardID) -> OrderEntry {
         OrderEntry(shard: shard, bytes: 0, root: .zero)
     }

@@ -10,6 +10,8 @@ package enum OrderError: Error, Hashable, Sendable, CustomStringConvertible {
     case duplicate(ShardID)
     /// More entries than an order may have.
     case tooManyEntries(limit: Int)
+    /// A compaction of more tombstones than there are, or of none.
+    case tooFewTombstones(wanted: Int)
     /// A field of a signed document is not what it must be.
     case mismatch(field: String, reason: String)
     /// A signature is not that key's.
@@ -23,6 +25,7 @@ package enum OrderError: Error, Hashable, Sendable, CustomStringConvertible {
         case .badPosition(let position, let reason): "position \(position): \(reason)"
         case .duplicate(let shard): "shard \(shard) is in the order already"
         case .tooManyEntries(let limit): "an order has at most \(limit) entries"
+        case .tooFewTombstones(let wanted): "it has not got \(wanted) tombstones to take away"
         case .mismatch(let field, let reason): "\(field): \(reason)"
         case .badSignature(let what): "the signature of \(what) is not valid"
         case .notAllowed(let client): "\(client) is not the owner and has no grant for this"

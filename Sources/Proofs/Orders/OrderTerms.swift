@@ -7,7 +7,7 @@ package struct OrderTerms: Hashable, Message {
     package let volume: VolumeID
     package let ownerKey: PublicKey
     package let provider: NodeID
-    /// From 0; a renewal, which leaves tombstones behind, is the next one.
+    /// From 0; the next one takes the place of an order that its provider lost.
     package let generation: UInt32
     package let opened: Timestamp
 

@@ -105,6 +105,64 @@ package struct OrderTree: Sendable {
         return changes
     }
 
+    // MARK: Compacting
+
+    /// A live entry that took the place of a tombstone.
+    package struct Move: Hashable, Sendable {
+        package let from: Int
+        package let to: Int
+    }
+
+    /// Entries whose shards were deleted.
+    package var tombstoneCount: Int { count - positions.count }
+
+    /// Takes the last entry away, so many times; a live one takes the place of the first tombstone.
+    ///
+    /// Shards and bytes stay. Many at once or one after another come to the same. Costs one hash a
+    /// level and move, and a look at the entries before the last tombstone that is filled.
+    ///
+    /// - Returns: what moved, each to a higher position than the one before.
+    @discardableResult
+    package mutating func compact(dropping drops: Int) throws(OrderError) -> [Move] {
+        guard drops > 0, drops <= tombstoneCount else { throw .tooFewTombstones(wanted: drops) }
+        let kept = count - drops
+        var moves: [Move] = []
+        var hole = 0
+        // What is kept has a tombstone for each live entry that is not: all but those behind it.
+        for last in stride(from: count - 1, through: kept, by: -1)
+        where !entries[last].isTombstone {
+            while !entries[hole].isTombstone { hole += 1 }
+            entries[hole] = entries[last]
+            positions[entries[last].shard] = hole
+            moves.append(Move(from: last, to: hole))
+        }
+        entries.removeSubrange(kept...)
+        shrinkLevels()
+        var changed = moves.map(\.to)
+        // The last one's ancestors have lost what stood beside them.
+        if kept > 0, changed.last != kept - 1 { changed.append(kept - 1) }
+        hash(changed: changed)
+        return moves
+    }
+
+    private mutating func shrinkLevels() {
+        guard !entries.isEmpty else {
+            levels = []
+            return
+        }
+        var nodes = count
+        var level = 0
+        while true {
+            levels[level].removeSubrange((nodes * Self.nodeBytes)...)
+            guard nodes > 1 else { break }
+            nodes = (nodes + 1) / 2
+            level += 1
+        }
+        levels.removeSubrange((level + 1)...)
+    }
+
+    // MARK: Nodes
+
     /// Appends the hash of node `index` of `level` to `output`.
     func appendHash(of index: Int, at level: Int, to output: inout [UInt8]) {
         let start = index * Self.nodeBytes

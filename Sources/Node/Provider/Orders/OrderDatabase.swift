@@ -17,8 +17,6 @@ final class OrderDatabase {
     private static let checkedBytesMax: UInt64 = 64 << 20
     /// States kept of an order: enough to show what was agreed when two sides disagree.
     static let statesMax = 64
-    /// Receipts kept of an order: ten days of one auditor's hours.
-    static let receiptsMax = 256
 
     private static let schema = """
         BEGIN;
@@ -52,7 +50,7 @@ final class OrderDatabase {
         let grant: Grant?
     }
 
-    private let database: Database
+    let database: Database
 
     init(path: String) throws(SQLiteError) {
         let isNew = !WholeFile.exists(path)
@@ -79,7 +77,7 @@ final class OrderDatabase {
         SQLiteError(extendedCode: 11, message: "\(database.path): \(what)")
     }
 
-    private func decode<M: Message>(_ type: M.Type, _ bytes: [UInt8]) throws(SQLiteError) -> M {
+    func decode<M: Message>(_ type: M.Type, _ bytes: [UInt8]) throws(SQLiteError) -> M {
         do throws(DecodeError) {
             return try M(decoding: bytes)
         } catch {
@@ -124,16 +122,28 @@ final class OrderDatabase {
         }
     }
 
-    /// Writes changes and the state they lead to; durable when this returns.
+    /// What leads from one state of an order to the next.
+    enum Step {
+        case changes([OrderChange])
+        /// Live entries moved to where tombstones were, and `count` entries are left.
+        case compaction([OrderTree.Move], count: Int)
+    }
+
+    /// Writes a step and the state it leads to; durable when this returns.
     func amend(
         _ number: Int64,
-        _ changes: [OrderChange],
+        _ step: Step,
         _ state: OrderState,
         _ grant: Grant?
     ) throws {
         try database.transaction {
-            for change in changes {
-                try write(change, of: number, sequence: state.sequence)
+            switch step {
+            case .changes(let changes):
+                for change in changes {
+                    try write(change, of: number, sequence: state.sequence)
+                }
+            case .compaction(let moves, let count):
+                try compact(number, moves, count: count, sequence: state.sequence)
             }
             try save(state, grant, of: number)
         }
@@ -163,6 +173,35 @@ final class OrderDatabase {
             .integer(Int64(clamping: change.entry.bytes)),
             .blob(change.entry.root.bytes),
             .integer(Int64(clamping: sequence))
+        )
+    }
+
+    /// A moved entry counts as added where it is now, so that a client that has an older state is
+    /// told what stands at each place that changed.
+    private func compact(
+        _ number: Int64,
+        _ moves: [OrderTree.Move],
+        count: Int,
+        sequence: UInt64
+    ) throws(SQLiteError) {
+        for move in moves {
+            try database.execute(
+                "DELETE FROM entries WHERE number = ? AND position = ?",
+                .integer(number),
+                .integer(Int64(move.to))
+            )
+            try database.execute(
+                "UPDATE entries SET position = ?, added = ? WHERE number = ? AND position = ?",
+                .integer(Int64(move.to)),
+                .integer(Int64(clamping: sequence)),
+                .integer(number),
+                .integer(Int64(move.from))
+            )
+        }
+        try database.execute(
+            "DELETE FROM entries WHERE number = ? AND position >= ?",
+            .integer(number),
+            .integer(Int64(count))
         )
     }
 
@@ -249,73 +288,5 @@ final class OrderDatabase {
             let bytes = UInt64(exactly: row.integer(2))
         else { throw damaged("a row of entries makes no sense") }
         return OrderEntry(shard: shard, bytes: bytes, root: root)
-    }
-
-    // MARK: Grants
-
-    func grants() throws(SQLiteError) -> [Grant] {
-        try database.query("SELECT signed FROM grants") { (row) throws(SQLiteError) in
-            try decode(Grant.self, row.blob(0))
-        }
-    }
-
-    func save(_ grant: Grant) throws(SQLiteError) {
-        try database.execute(
-            "INSERT OR REPLACE INTO grants VALUES (?, ?, ?, ?)",
-            .blob(grant.volume.bytes),
-            .blob(grant.ownerKey.bytes),
-            .blob(grant.grantee.bytes),
-            .blob(grant.encoded)
-        )
-    }
-
-    func remove(_ grant: Grant) throws(SQLiteError) {
-        try database.execute(
-            "DELETE FROM grants WHERE volume = ? AND owner = ? AND grantee = ?",
-            .blob(grant.volume.bytes),
-            .blob(grant.ownerKey.bytes),
-            .blob(grant.grantee.bytes)
-        )
-    }
-
-    // MARK: Receipts
-
-    /// Keeps the newest `receiptsMax` of an order.
-    func save(_ receipt: Receipt, of number: Int64) throws {
-        try database.transaction {
-            try database.execute(
-                """
-                INSERT OR IGNORE INTO receipts (number, auditor, link, receipt)
-                VALUES (?, ?, ?, ?)
-                """,
-                .integer(number),
-                .blob(receipt.auditorKey.bytes),
-                .integer(Int64(clamping: receipt.number)),
-                .blob(receipt.encoded)
-            )
-            try database.execute(
-                """
-                DELETE FROM receipts WHERE number = ?1 AND row <= (
-                    SELECT row FROM receipts WHERE number = ?1
-                    ORDER BY row DESC LIMIT 1 OFFSET ?2)
-                """,
-                .integer(number),
-                .integer(Int64(Self.receiptsMax))
-            )
-        }
-    }
-
-    /// The newest receipts of an order, or of all, newest first.
-    func receipts(of number: Int64?, limit: Int) throws(SQLiteError) -> [Receipt] {
-        try database.query(
-            """
-            SELECT receipt FROM receipts WHERE ?1 IS NULL OR number = ?1
-            ORDER BY row DESC LIMIT ?2
-            """,
-            number.map { .integer($0) } ?? .null,
-            .integer(Int64(limit))
-        ) { (row) throws(SQLiteError) in
-            try decode(Receipt.self, row.blob(0))
-        }
     }
 }

@@ -43,32 +43,77 @@ extension ProviderOrders {
 
     /// Applies an amendment to the state it names as its base, and countersigns.
     func amend(_ query: AmendOrder, from peer: NodeID) throws(NetworkError) -> OrderState {
-        let (sequence, isTooLarge) = query.baseSequence.addingReportingOverflow(1)
-        guard !isTooLarge, sequence <= UInt64(Int64.max) else {
-            throw NetworkError(.malformed, "sequence \(query.baseSequence) has no next")
-        }
-        try check(query.proposal, of: query.order, sequence: sequence, by: peer)
-        return try withState { state in
-            guard let order = state.orders[query.order] else { throw Self.unknown(query.order) }
-            if let grant = query.grant {
-                try take(grant, on: order.terms, from: peer, in: &state)
-            }
-            let grant = try check(peer, may: [.repair], on: order, in: state)
-            // The client has not heard our first answer.
-            if order.state.proposal == query.proposal { return order.state }
-            guard order.state.sequence == query.baseSequence else {
-                throw NetworkError(
-                    .exists,
-                    "order \(order.id.short) is at sequence \(order.state.sequence), not"
-                        + " \(query.baseSequence); fetch what changed and try again"
-                )
-            }
+        let amendment = Amendment(
+            order: query.order,
+            baseSequence: query.baseSequence,
+            proposal: query.proposal,
+            grant: query.grant
+        )
+        return try apply(amendment, from: peer) { order, state in
             for change in query.changes where !change.entry.isTombstone {
                 try checkStored(change.entry, for: order.owner, in: state)
             }
-            let tree = try amendedTree(query, in: &state)
-            let accepted = try OrderState(accepting: query.proposal, signedBy: provider)
-            try state.database.amend(order.number, query.changes, accepted, grant)
+        } changing: { (tree) throws(OrderError) in
+            try tree.apply(query.changes)
+            return .changes(query.changes)
+        }
+    }
+
+    /// Takes tombstones out of the order in the state it names as its base, and countersigns.
+    func compact(_ query: CompactOrder, from peer: NodeID) throws(NetworkError) -> OrderState {
+        let amendment = Amendment(
+            order: query.order,
+            baseSequence: query.baseSequence,
+            proposal: query.proposal,
+            grant: query.grant
+        )
+        return try apply(amendment, from: peer) { (tree) throws(OrderError) in
+            let moves = try tree.compact(dropping: Int(query.drops))
+            return .compaction(moves, count: tree.count)
+        }
+    }
+
+    /// What all changes of an order have.
+    private struct Amendment {
+        let order: OrderID
+        let baseSequence: UInt64
+        let proposal: OrderProposal
+        let grant: Grant?
+    }
+
+    /// The compare-and-swap: `check` sees the order before, `changing` makes its next tree.
+    private func apply(
+        _ amendment: Amendment,
+        from peer: NodeID,
+        check: (HeldOrder, State) throws -> Void = { _, _ in },
+        changing: (inout OrderTree) throws(OrderError) -> OrderDatabase.Step
+    ) throws(NetworkError) -> OrderState {
+        let (sequence, isTooLarge) = amendment.baseSequence.addingReportingOverflow(1)
+        guard !isTooLarge, sequence <= UInt64(Int64.max) else {
+            throw NetworkError(.malformed, "sequence \(amendment.baseSequence) has no next")
+        }
+        try self.check(amendment.proposal, of: amendment.order, sequence: sequence, by: peer)
+        return try withState { state in
+            guard let order = state.orders[amendment.order] else {
+                throw Self.unknown(amendment.order)
+            }
+            if let grant = amendment.grant {
+                try take(grant, on: order.terms, from: peer, in: &state)
+            }
+            let grant = try self.check(peer, may: [.repair], on: order, in: state)
+            // The client has not heard our first answer.
+            if order.state.proposal == amendment.proposal { return order.state }
+            guard order.state.sequence == amendment.baseSequence else {
+                throw NetworkError(
+                    .exists,
+                    "order \(order.id.short) is at sequence \(order.state.sequence), not"
+                        + " \(amendment.baseSequence); fetch what changed and try again"
+                )
+            }
+            try check(order, state)
+            let (tree, step) = try amendedTree(amendment, changing, in: &state)
+            let accepted = try OrderState(accepting: amendment.proposal, signedBy: provider)
+            try state.database.amend(order.number, step, accepted, grant)
             state.orders[order.id]?.adopt(accepted, grant)
             state.uses += 1
             state.trees[order.id] = (tree, state.uses)
@@ -79,25 +124,31 @@ extension ProviderOrders {
     /// The tree after the amendment, taken out of the table so that changing it copies nothing.
     ///
     /// If anything fails, the next use loads it again.
-    private func amendedTree(_ query: AmendOrder, in state: inout State) throws -> OrderTree {
-        _ = try tree(of: query.order, in: &state)
-        guard var tree = state.trees.removeValue(forKey: query.order)?.tree else {
-            throw Self.unknown(query.order)
+    private func amendedTree(
+        _ amendment: Amendment,
+        _ changing: (inout OrderTree) throws(OrderError) -> OrderDatabase.Step,
+        in state: inout State
+    ) throws -> (OrderTree, OrderDatabase.Step) {
+        _ = try tree(of: amendment.order, in: &state)
+        guard var tree = state.trees.removeValue(forKey: amendment.order)?.tree else {
+            throw Self.unknown(amendment.order)
         }
-        let order = query.order.short
+        let order = amendment.order.short
+        let step: OrderDatabase.Step
         do throws(OrderError) {
-            try tree.apply(query.changes)
+            step = try changing(&tree)
         } catch {
             throw NetworkError(.malformed, "order \(order): \(error)")
         }
-        guard tree.commitment == query.proposal.commitment else {
+        let wanted = amendment.proposal.commitment
+        guard tree.commitment == wanted else {
             throw NetworkError(
                 .malformed,
                 "order \(order): the changes lead to root \(tree.commitment.root.short), not to"
-                    + " \(query.proposal.commitment.root.short)"
+                    + " \(wanted.root.short)"
             )
         }
-        return tree
+        return (tree, step)
     }
 
     /// Nothing is signed for that is not here, whole as far as is known, and the owner's.
