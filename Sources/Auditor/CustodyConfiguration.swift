@@ -1,3 +1,4 @@
+import Network
 import Proofs
 package import Reliability
 
@@ -36,6 +37,8 @@ package struct CustodyConfiguration: Sendable {
     /// From so many entries on an order is compacted for fewer: it may have a third more, and takes
     /// no shard then.
     package var entriesHigh = OrderTree.entriesMax / 4 * 3
+    /// Tombstones of one step of a compaction; others may amend between two.
+    package var tombstonesPerStep = Int(CompactOrder.dropsMax)
     /// Whether to challenge.
     package var audits = true
     /// Whether to rebuild and move shards.

@@ -40,6 +40,17 @@ extension MessageCase {
                 )
             ),
             MessageCase(
+                "compact-order",
+                "CompactOrder: 1024 tombstones fewer than at sequence 0, granted to 01..",
+                CompactOrder(
+                    order: state.order,
+                    baseSequence: 0,
+                    drops: 1024,
+                    proposal: state.proposal,
+                    grant: try Samples.grant()
+                )
+            ),
+            MessageCase(
                 "fetch-order",
                 "FetchOrder: since sequence 3, from row 8192",
                 FetchOrder(order: state.order, sinceSequence: 3, from: 8192)

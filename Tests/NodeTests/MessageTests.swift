@@ -1,5 +1,6 @@
 import Network
 import Primitives
+import Proofs
 import Sealing
 import Testing
 import Transport
@@ -188,6 +189,18 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
         #expect(throws: DecodeError.tooLong(field: "shards", value: 4097, limit: 4096)) {
             try DeleteShards(decoding: writer.bytes)
         }
+    }
+
+    @Test(arguments: [0, 4097, .max] as [UInt32])
+    func compactionOfNoneOrTooManyIsRefused(drops: UInt32) throws {
+        let state = try Samples.state()
+        let query = CompactOrder(
+            order: state.order,
+            baseSequence: 0,
+            drops: drops,
+            proposal: state.proposal
+        )
+        #expect(throws: DecodeError.self) { try CompactOrder(decoding: query.encoded) }
     }
 
     @Test func longestDirectoryFitsAFrame() throws {

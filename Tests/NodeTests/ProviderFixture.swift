@@ -175,7 +175,7 @@ final class TestClient {
 /// An order as one client sees it.
 struct ClientOrder {
     let terms: OrderTerms
-    let client: TestClient
+    var client: TestClient
     var tree = OrderTree()
     var state: OrderState
     var grant: Grant?
@@ -255,6 +255,39 @@ struct ClientOrder {
         self.tree = tree
     }
 
+    /// The compaction that takes so many tombstones away, and the tree it leads to.
+    func compaction(dropping drops: Int) throws -> (CompactOrder, OrderTree) {
+        var tree = tree
+        try tree.compact(dropping: drops)
+        return (try compaction(dropping: drops, leadingTo: tree.commitment), tree)
+    }
+
+    func compaction(
+        dropping drops: Int,
+        leadingTo commitment: Commitment
+    ) throws -> CompactOrder {
+        CompactOrder(
+            order: id,
+            baseSequence: state.sequence,
+            drops: UInt32(drops),
+            proposal: try OrderProposal(
+                order: id,
+                sequence: state.sequence + 1,
+                commitment: commitment,
+                at: Samples.time,
+                signedBy: client.key
+            ),
+            grant: grant
+        )
+    }
+
+    mutating func compact(dropping drops: Int) throws {
+        let (query, tree) = try compaction(dropping: drops)
+        state = try client.ask(query)
+        try #require(state.commitment == tree.commitment)
+        self.tree = tree
+    }
+
     /// Follows what others did.
     mutating func follow() throws {
         var position: UInt64? = 0
@@ -267,6 +300,35 @@ struct ClientOrder {
             position = delta.next
         }
         try #require(state.commitment == tree.commitment)
+    }
+
+    /// Follows what others did, compactions among it: each place as it is now, none behind the
+    /// count.
+    ///
+    /// - Returns: how many changes that took.
+    @discardableResult
+    mutating func followCompactions() throws -> Int {
+        var entries = (0..<tree.count).map { tree[$0] }
+        var changes = 0
+        var position: UInt64? = 0
+        let since = state.sequence
+        while let from = position {
+            let delta = try client.ask(FetchOrder(order: id, sinceSequence: since, from: from))
+            for change in delta.changes {
+                try #require(change.position <= UInt64(entries.count))
+                if change.position == UInt64(entries.count) {
+                    entries.append(change.entry)
+                } else {
+                    entries[Int(change.position)] = change.entry
+                }
+            }
+            changes += delta.changes.count
+            state = delta.state
+            position = delta.next
+        }
+        tree = try OrderTree(entries: Array(entries.prefix(Int(state.commitment.count))))
+        try #require(state.commitment == tree.commitment)
+        return changes
     }
 
     func challenge(_ leaves: UInt32 = 32, epoch: UInt64 = 7) throws -> Challenge {

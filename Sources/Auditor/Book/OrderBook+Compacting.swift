@@ -63,7 +63,7 @@ extension OrderBook {
             let tree = try tree(of: order, in: &lane)
             // The only one, so that changing it copies nothing; read again if this fails.
             lane = Lane()
-            let (drops, isLast) = Self.batch(of: tree)
+            let (drops, isLast) = batch(of: tree)
             guard drops > 0 else { return false }
             do throws(NetworkError) {
                 try send(dropping: drops, of: tree, to: order, in: &lane)
@@ -78,8 +78,9 @@ extension OrderBook {
         return false
     }
 
-    private static func batch(of tree: OrderTree) -> (drops: Int, isLast: Bool) {
-        let drops = min(tree.tombstoneCount, Int(CompactOrder.dropsMax))
+    private func batch(of tree: OrderTree) -> (drops: Int, isLast: Bool) {
+        let limit = min(max(1, configuration.tombstonesPerStep), Int(CompactOrder.dropsMax))
+        let drops = min(tree.tombstoneCount, limit)
         return (drops, drops == tree.tombstoneCount)
     }
 
