@@ -1,3 +1,4 @@
+import CLinux
 import Control
 import Disk
 import Glibc
@@ -61,9 +62,12 @@ struct MountPoint: Hashable, Sendable {
     }
 
     /// Whether the process behind a FUSE mount is gone.
+    ///
+    /// Asked by what only the process answers: `stat(2)` may come out of the kernel's cache.
     static func isDead(_ path: String) -> Bool {
-        var status = stat()
-        guard stat(path, &status) != 0 else { return false }
+        guard clinux_get_xattr(path, MountLocator.controlAttribute, nil, 0) < 0 else {
+            return false
+        }
         return errno == ENOTCONN || errno == ECONNABORTED
     }
 
