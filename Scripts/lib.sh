@@ -15,6 +15,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 say() { printf '%s %s\n' "$(date +%T)" "$*"; }
 die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
+# missing WHAT HOW: an external suite is not there; says so and ends with 77, neither PASS nor FAIL.
+missing() { printf 'SKIP: %s: %s is missing: %s\n' "${0##*/}" "$1" "$2" >&2; exit 77; }
+
 # world NAME: makes the temporary folder and sees to its removal.
 world() {
     name=$1
@@ -185,6 +188,9 @@ mount_volume() {
 }
 
 mount_pid() { mefs status "$mnt" --json | field pid; }
+
+# alive: whether the mount answers.
+alive() { timeout 60 stat "$mnt" >/dev/null 2>&1 && mountpoint -q "$mnt"; }
 
 # unmount: the ordinary way, and no return before the mount process is gone.
 unmount() {
