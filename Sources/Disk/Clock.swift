@@ -5,6 +5,7 @@ package import Primitives
 package enum Clock {
     /// Wall-clock time; jumps when the clock is set.
     package static func now() -> Timestamp {
+        if let kernel = Simulation.current { return kernel.now() }
         let time = read(CLOCK_REALTIME)
         return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
     }
@@ -13,6 +14,7 @@ package enum Clock {
     ///
     /// For timeouts and rates.
     package static func monotonic() -> Duration {
+        if let kernel = Simulation.current { return kernel.monotonic() }
         let time = read(CLOCK_MONOTONIC)
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
@@ -32,6 +34,7 @@ package enum Clock {
 
     /// Suspends the calling thread for at least `duration`.
     package static func sleep(for duration: Duration) {
+        if let kernel = Simulation.current { return kernel.sleep(for: duration) }
         let deadline = monotonic() + duration
         var rest = timespec(duration)
         while nanosleep(&rest, nil) == -1, errno == EINTR {

@@ -37,7 +37,7 @@ package final class Condition<State>: @unchecked Sendable {
     package func withLock<Result, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        pthread_mutex_lock(mutex)
+        lock(Simulation.current)
         defer { pthread_mutex_unlock(mutex) }
         return try body(&state)
     }
@@ -46,10 +46,12 @@ package final class Condition<State>: @unchecked Sendable {
     package func update<Result, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        pthread_mutex_lock(mutex)
+        let kernel = Simulation.current
+        lock(kernel)
         defer {
             pthread_cond_broadcast(changed)
             pthread_mutex_unlock(mutex)
+            if let kernel { tellChange(kernel) }
         }
         return try body(&state)
     }
@@ -58,6 +60,11 @@ package final class Condition<State>: @unchecked Sendable {
     ///
     /// The answer counts as a change, as `update` does: `body` may take what it waited for.
     package func wait<Result>(until body: (inout State) -> Result?) -> Result {
+        if let kernel = Simulation.current {
+            while true {
+                if let result = wait(kernel, deadline: nil, body) { return result }
+            }
+        }
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         while true {
@@ -74,7 +81,9 @@ package final class Condition<State>: @unchecked Sendable {
         for timeout: Duration,
         until body: (inout State) -> Result?
     ) -> Result? {
-        var deadline = timespec(Clock.monotonic() + max(timeout, .zero))
+        let end = Clock.monotonic() + max(timeout, .zero)
+        if let kernel = Simulation.current { return wait(kernel, deadline: end, body) }
+        var deadline = timespec(end)
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
         var isOver = false
@@ -85,6 +94,45 @@ package final class Condition<State>: @unchecked Sendable {
             }
             if isOver { return nil }
             isOver = pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT
+        }
+    }
+
+    // MARK: Simulation
+
+    @inline(__always)
+    private func lock(_ kernel: (any SimulatedKernel)?) {
+        guard let kernel else {
+            pthread_mutex_lock(mutex)
+            return
+        }
+        // Only one simulated thread runs at a time, so who holds it is one that was switched away
+        // from inside a body: let it go on.
+        while pthread_mutex_trylock(mutex) != 0 { kernel.yield() }
+    }
+
+    private func tellChange(_ kernel: any SimulatedKernel) {
+        kernel.wake(ObjectIdentifier(self))
+        kernel.yield()
+    }
+
+    /// Waits in virtual time; `nil` if the deadline came first.
+    private func wait<Result>(
+        _ kernel: any SimulatedKernel,
+        deadline: Duration?,
+        _ body: (inout State) -> Result?
+    ) -> Result? {
+        var isOver = false
+        while true {
+            lock(kernel)
+            let result = body(&state)
+            if result != nil { pthread_cond_broadcast(changed) }
+            pthread_mutex_unlock(mutex)
+            if let result {
+                tellChange(kernel)
+                return result
+            }
+            if isOver { return nil }
+            isOver = !kernel.block(on: ObjectIdentifier(self), of: State.self, until: deadline)
         }
     }
 }

@@ -5,12 +5,14 @@ import Glibc
 extension Descriptor {
     /// Bytes to the end of the file, holes included.
     package func size() throws(DiskError) -> UInt64 {
-        UInt64(clamping: try status().st_size)
+        if let simulated { return try simulated.size() }
+        return UInt64(clamping: try status().st_size)
     }
 
     /// Bytes the file occupies on its disk; holes cost nothing.
     package func allocatedBytes() throws(DiskError) -> UInt64 {
-        UInt64(clamping: try status().st_blocks) &* 512
+        if let simulated { return try simulated.allocatedBytes() }
+        return UInt64(clamping: try status().st_blocks) &* 512
     }
 
     private func status() throws(DiskError) -> stat {
@@ -22,6 +24,7 @@ extension Descriptor {
     /// Makes the file exactly `size` bytes long; what is added is a hole.
     package func truncate(to size: UInt64) throws(DiskError) {
         let length = try kernelOffset(size, "truncate", path)
+        if let simulated { return try simulated.truncate(to: size) }
         try systemCall("truncate", path) { ftruncate(fd, length) }
     }
 
@@ -29,16 +32,23 @@ extension Descriptor {
     ///
     /// The size stays.
     package func punchHole(_ range: Range<UInt64>) throws(DiskError) {
+        if let simulated {
+            return try simulated.zero(range, keepsSpace: false, keepsSize: true)
+        }
         try changeSpace("punch a hole in", range) { clinux_punch_hole(fd, $0, $1) }
     }
 
     /// Reserves space for the range, so that writes there cannot meet a full disk.
     package func allocate(_ range: Range<UInt64>, keepSize: Bool) throws(DiskError) {
+        if let simulated { return try simulated.allocate(range, keepSize: keepSize) }
         try changeSpace("allocate space in", range) { clinux_allocate(fd, $0, $1, keepSize) }
     }
 
     /// Makes the range read as zero while keeping its space reserved, where the filesystem can.
     package func zeroRange(_ range: Range<UInt64>, keepSize: Bool) throws(DiskError) {
+        if let simulated {
+            return try simulated.zero(range, keepsSpace: true, keepsSize: keepSize)
+        }
         try changeSpace("zero", range) { clinux_zero_range(fd, $0, $1, keepSize) }
     }
 
@@ -56,13 +66,15 @@ extension Descriptor {
 
     /// The first byte at or after `offset` that is not in a hole; `nil` if none follows.
     package func nextData(from offset: UInt64) throws(DiskError) -> UInt64? {
-        try seek("find data in", offset, clinux_seek_data)
+        if let simulated { return try simulated.nextData(from: offset) }
+        return try seek("find data in", offset, clinux_seek_data)
     }
 
     /// The first byte at or after `offset` that is in a hole, the end of the file counting as
     /// one; `nil` if `offset` is past the end.
     package func nextHole(from offset: UInt64) throws(DiskError) -> UInt64? {
-        try seek("find a hole in", offset, clinux_seek_hole)
+        if let simulated { return try simulated.nextHole(from: offset) }
+        return try seek("find a hole in", offset, clinux_seek_hole)
     }
 
     private func seek(
@@ -97,7 +109,8 @@ extension Descriptor {
     /// A hint: nothing happens if refused.
     package func forgetCached(_ range: Range<UInt64>) {
         guard
-            let start = Int64(exactly: range.lowerBound), let end = Int64(exactly: range.upperBound)
+            fd >= 0, let start = Int64(exactly: range.lowerBound),
+            let end = Int64(exactly: range.upperBound)
         else { return }
         _ = clinux_forget_cached(fd, start, end - start)
     }

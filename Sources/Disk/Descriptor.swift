@@ -39,7 +39,11 @@ package final class Descriptor: Sendable {
     }
 
     /// The kernel's number of the open file, valid while this object lives.
+    ///
+    /// -1 of a simulated file: whoever goes around the methods gets EBADF.
     package let fd: Int32
+    /// What is called instead of the kernel, if the file is of a simulated disk.
+    let simulated: (any SimulatedFile)?
     /// Where it was opened, for messages.
     package let path: String
 
@@ -58,6 +62,12 @@ package final class Descriptor: Sendable {
             }
         let flags = accessFlag | options.rawValue | O_CLOEXEC
         self.path = path
+        if let kernel = Simulation.current {
+            simulated = try kernel.files.open(path, access, options)
+            fd = -1
+            return
+        }
+        simulated = nil
         fd = try systemCall(options.contains(.create) ? "create" : "open", path) {
             open(path, flags, permissions)
         }
@@ -67,12 +77,13 @@ package final class Descriptor: Sendable {
     package init(adopting fd: Int32, path: String) {
         self.fd = fd
         self.path = path
+        simulated = nil
     }
 
     deinit {
         // After EINTR the descriptor is closed too on Linux, so there is nothing to retry. Write
         // errors show at `syncData`, which whoever must know has called.
-        close(fd)
+        if fd >= 0 { close(fd) }
     }
 
     // MARK: Transfers
@@ -82,6 +93,7 @@ package final class Descriptor: Sendable {
         at offset: UInt64,
         into buffer: UnsafeMutableRawBufferPointer
     ) throws(DiskError) -> Int {
+        if let simulated { return try simulated.read(at: offset, into: buffer) }
         var done = 0
         while done < buffer.count {
             let start = try kernelOffset(offset &+ UInt64(done), "read", path)
@@ -107,6 +119,7 @@ package final class Descriptor: Sendable {
 
     /// Writes all of `buffer` at `offset`; after an error any part of it may have been written.
     package func write(at offset: UInt64, from buffer: UnsafeRawBufferPointer) throws(DiskError) {
+        if let simulated { return try simulated.write(at: offset, from: buffer) }
         var done = 0
         while done < buffer.count {
             let start = try kernelOffset(offset &+ UInt64(done), "write", path)
@@ -126,6 +139,7 @@ package final class Descriptor: Sendable {
 
     /// Writes all of `bytes` at the descriptor's own position, or at the end with `.append`.
     package func append(_ bytes: [UInt8]) throws(DiskError) {
+        if let simulated { return try simulated.append(bytes) }
         try bytes.withUnsafeBufferPointer { buffer throws(DiskError) in
             var rest = UnsafeRawBufferPointer(buffer)
             while !rest.isEmpty {
@@ -144,16 +158,37 @@ package final class Descriptor: Sendable {
     /// A failure means that some earlier write may be lost, and the next call may not say so
     /// again; treat what was not synced as lost.
     package func syncData() throws(DiskError) {
+        if let simulated { return try simulated.sync() }
         try systemCall("sync", path) { fdatasync(fd) }
     }
 
     /// Returns once data and all metadata are on the disk; of a directory, its entries.
     package func sync() throws(DiskError) {
+        if let simulated { return try simulated.sync() }
         try systemCall("sync", path) { fsync(fd) }
     }
 
     /// Writes back the whole filesystem that holds the file: `man 2 syncfs`.
     package func syncFilesystem() throws(DiskError) {
+        if let simulated { return try simulated.syncFilesystem() }
         try systemCall("sync the filesystem of", path) { clinux_sync_filesystem(fd) }
+    }
+
+    // MARK: The lock of the whole file
+
+    /// Takes it without waiting; EAGAIN if another open file has it.
+    func lock() throws(DiskError) {
+        if let simulated { return try simulated.lock() }
+        try systemCall("lock", path) { clinux_lock_file(fd) }
+    }
+
+    func unlock() {
+        if let simulated { return simulated.unlock() }
+        _ = clinux_unlock_file(fd)
+    }
+
+    var isLockedByAnother: Bool {
+        if let simulated { return simulated.isLockedByAnother }
+        return clinux_is_file_locked(fd) == 1
     }
 }

@@ -15,7 +15,11 @@ package enum Directory {
         let parent = parent(of: path)
         if parent != path { try make(parent, permissions: permissions, durably: durably) }
         do {
-            try systemCall("make directory", path) { mkdir(path, permissions) }
+            if let kernel = Simulation.current {
+                try kernel.files.makeDirectory(path)
+            } else {
+                try systemCall("make directory", path) { mkdir(path, permissions) }
+            }
         } catch {
             // Another thread or process made it meanwhile.
             guard error.isExists, isDirectory(path) else { throw error }
@@ -24,6 +28,7 @@ package enum Directory {
     }
 
     package static func isDirectory(_ path: String) -> Bool {
+        if let kernel = Simulation.current { return kernel.files.isDirectory(path) }
         var result = stat()
         return stat(path, &result) == 0 && result.st_mode & S_IFMT == S_IFDIR
     }
@@ -31,6 +36,7 @@ package enum Directory {
     /// Names in the directory, sorted, without "." and ".."; names that are not UTF-8 are left
     /// out, since we make none.
     package static func list(_ path: String) throws(DiskError) -> [String] {
+        if let kernel = Simulation.current { return try kernel.files.list(path) }
         guard let stream = opendir(path) else { throw DiskError("list", path, errno: errno) }
         defer { closedir(stream) }
         var names: [String] = []
@@ -68,14 +74,26 @@ package enum Directory {
     }
 
     private static func removeEntry(_ path: String) throws(DiskError) {
-        var result = stat()
-        try systemCall("remove", path) { lstat(path, &result) }
-        guard result.st_mode & S_IFMT == S_IFDIR else {
+        let kernel = Simulation.current
+        guard try isDirectoryItself(path, kernel) else {
+            if let kernel { return try kernel.files.unlink(path) }
             try systemCall("remove", path) { unlink(path) }
             return
         }
         for name in try list(path) { try removeEntry(path + "/" + name) }
+        if let kernel { return try kernel.files.removeDirectory(path) }
         try systemCall("remove directory", path) { rmdir(path) }
+    }
+
+    /// Whether a directory is there and not a symbolic link to one.
+    private static func isDirectoryItself(
+        _ path: String,
+        _ kernel: (any SimulatedKernel)?
+    ) throws(DiskError) -> Bool {
+        if let kernel { return kernel.files.isDirectory(path) }
+        var result = stat()
+        try systemCall("remove", path) { lstat(path, &result) }
+        return result.st_mode & S_IFMT == S_IFDIR
     }
 
     /// Gives the file or directory at `path` the name `newPath`, durably if both are in one
@@ -83,8 +101,21 @@ package enum Directory {
     ///
     /// - Throws: EEXIST if something is at `newPath`; nothing is replaced.
     package static func rename(_ path: String, to newPath: String) throws(DiskError) {
-        try systemCall("rename", path) { clinux_rename_no_replace(path, newPath) }
+        if let kernel = Simulation.current {
+            try kernel.files.rename(path, newPath, replaces: false)
+        } else {
+            try systemCall("rename", path) { clinux_rename_no_replace(path, newPath) }
+        }
         try sync(parent(of: newPath))
+    }
+
+    /// Gives the file at `source` the name `path` in one step, in place of what is there; not
+    /// durable before the directory is synced.
+    package static func replace(_ path: String, with source: String) throws(DiskError) {
+        if let kernel = Simulation.current {
+            return try kernel.files.rename(source, path, replaces: true)
+        }
+        try systemCall("replace", path) { Glibc.rename(source, path) }
     }
 
     /// The directory that holds `path`'s last part: "/a" of "/a/b", "." of "b".
@@ -99,6 +130,7 @@ package enum Directory {
 
     /// The absolute path without symbolic links; the last part must exist.
     package static func resolve(_ path: String) throws(DiskError) -> String {
+        if let kernel = Simulation.current { return try kernel.files.resolve(path) }
         guard let resolved = realpath(path, nil) else {
             throw DiskError("resolve", path, errno: errno)
         }

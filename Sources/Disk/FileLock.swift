@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 import Synchronization
 
@@ -48,7 +47,7 @@ package final class FileLock: Sendable {
         self.path = path
         do throws(DiskError) {
             let file = try Descriptor(opening: path, .readWrite, .create)
-            try systemCall("lock", path) { clinux_lock_file(file.fd) }
+            try file.lock()
             let line = note.split(whereSeparator: \.isNewline).joined(separator: " ")
             try file.truncate(to: 0)
             try file.write(at: 0, Array("\(getpid())\n\(line)\n".utf8))
@@ -68,7 +67,7 @@ package final class FileLock: Sendable {
             return file
         }
         // Closing would do, unless a child process being started holds a copy just now.
-        if let held { _ = clinux_unlock_file(held.fd) }
+        held?.unlock()
     }
 
     deinit { release() }
@@ -78,7 +77,7 @@ package final class FileLock: Sendable {
     /// What it says may be over at once.
     package static func holder(of path: String) -> Holder? {
         guard let file = try? Descriptor(opening: path) else { return nil }
-        return clinux_is_file_locked(file.fd) == 1 ? holder(named: path) : nil
+        return file.isLockedByAnother ? holder(named: path) : nil
     }
 
     private static func holder(named path: String) -> Holder {

@@ -4,18 +4,21 @@ import Glibc
 package enum Host {
     /// Random id of the running kernel's boot; another one after every reboot or power cut.
     package static func bootID() throws(DiskError) -> String {
+        if let kernel = Simulation.current { return kernel.bootID }
         let bytes = try WholeFile.read("/proc/sys/kernel/random/boot_id", limit: 256)
         return String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
     }
 
     /// Bytes an ordinary user may still write on the filesystem that holds `path`.
     package static func freeBytes(_ path: String) throws(DiskError) -> UInt64 {
+        if let kernel = Simulation.current { return try kernel.files.space().free }
         let space = try filesystem(path)
         return UInt64(space.f_bavail) &* UInt64(space.f_frsize)
     }
 
     /// Bytes the filesystem that holds `path` has in all.
     package static func totalBytes(_ path: String) throws(DiskError) -> UInt64 {
+        if let kernel = Simulation.current { return try kernel.files.space().total }
         let space = try filesystem(path)
         return UInt64(space.f_blocks) &* UInt64(space.f_frsize)
     }
@@ -31,8 +34,12 @@ package enum Host {
         try Directory.resolve("/proc/self/exe")
     }
 
+    /// Processors a simulated machine has: as many as our smallest real ones.
+    private static let simulatedProcessors = 2
+
     /// Processors this process may use, at least 1.
     package static func processorCount() -> Int {
-        max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        guard Simulation.current == nil else { return simulatedProcessors }
+        return max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
     }
 }

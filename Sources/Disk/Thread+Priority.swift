@@ -8,6 +8,7 @@ extension Thread {
 
     /// Makes the calling thread yield to others; failing to is harmless.
     package static func lowerPriority() {
+        guard Simulation.current == nil else { return }
         _ = setpriority(
             __priority_which_t(PRIO_PROCESS.rawValue),
             id_t(clinux_thread_id()),

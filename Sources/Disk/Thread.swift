@@ -21,14 +21,32 @@ package final class Thread: Sendable {
     }
 
     private let handle: Mutex<pthread_t?>
+    private let simulated: (any SimulatedThread)?
 
-    private init(_ handle: pthread_t) { self.handle = Mutex(handle) }
+    private init(_ handle: pthread_t) {
+        self.handle = Mutex(handle)
+        simulated = nil
+    }
+
+    private init(_ simulated: any SimulatedThread) {
+        handle = Mutex(nil)
+        self.simulated = simulated
+    }
 
     /// Starts a thread that runs `body` once.
     ///
     /// `top -H` shows the first 15 bytes of `name`.
     @discardableResult
     package static func spawn(
+        _ name: String,
+        _ body: @escaping @Sendable () -> Void
+    ) throws(DiskError) -> Thread {
+        if let kernel = Simulation.current { return Thread(kernel.spawn(name, body)) }
+        return try spawnInKernel(name, body)
+    }
+
+    /// Starts a thread of the kernel's, also from within a simulation, to carry simulated ones.
+    package static func spawnInKernel(
         _ name: String,
         _ body: @escaping @Sendable () -> Void
     ) throws(DiskError) -> Thread {
@@ -78,6 +96,7 @@ package final class Thread: Sendable {
     ///
     /// A second call returns at once.
     package func join() {
+        if let simulated { return simulated.join() }
         let handle = handle.withLock { (handle: inout pthread_t?) -> pthread_t? in
             defer { handle = nil }
             return handle

@@ -32,9 +32,9 @@ package enum WholeFile {
         let temporary = path + ".new"
         do {
             try write(bytes, to: temporary, permissions)
-            try systemCall("replace", path) { rename(temporary, path) }
+            try Directory.replace(path, with: temporary)
         } catch {
-            unlink(temporary)
+            try? remove(temporary)
             throw error
         }
         try Directory.sync(Directory.parent(of: path))
@@ -46,7 +46,7 @@ package enum WholeFile {
         _ permissions: UInt32
     ) throws(DiskError) {
         // Left by a crash, perhaps with other permissions: those of an existing file would stay.
-        unlink(path)
+        try? remove(path)
         let file = try Descriptor(
             opening: path,
             .writeOnly,
@@ -69,18 +69,24 @@ package enum WholeFile {
         do {
             try write(bytes, to: temporary, permissions)
             // link(2) fails where something is, as rename(2) does not.
-            try systemCall("create", path) { link(temporary, path) }
+            try link(temporary, path)
         } catch {
-            unlink(temporary)
+            try? remove(temporary)
             throw error
         }
-        unlink(temporary)
+        try? remove(temporary)
         try Directory.sync(Directory.parent(of: path))
+    }
+
+    private static func link(_ path: String, _ newPath: String) throws(DiskError) {
+        if let kernel = Simulation.current { return try kernel.files.link(path, newPath) }
+        try systemCall("create", newPath) { Glibc.link(path, newPath) }
     }
 
     /// Removes `path` if it is there; not durable before its directory is synced.
     package static func remove(_ path: String) throws(DiskError) {
         do {
+            if let kernel = Simulation.current { return try kernel.files.unlink(path) }
             try systemCall("remove", path) { unlink(path) }
         } catch {
             if !error.isNotFound { throw error }
@@ -88,5 +94,8 @@ package enum WholeFile {
     }
 
     /// Whether anything is there, symbolic links followed.
-    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    package static func exists(_ path: String) -> Bool {
+        if let kernel = Simulation.current { return kernel.files.exists(path) }
+        return access(path, F_OK) == 0
+    }
 }

@@ -1,5 +1,4 @@
 import Disk
-import Glibc
 import Primitives
 import SQLite
 
@@ -27,9 +26,7 @@ enum NewDatabase {
         try converting { () throws(SQLiteError) in try write(root, to: temporary) }
         try onDisk { () throws(DiskError) in
             try Descriptor(opening: temporary, .readWrite).sync()
-            guard rename(temporary, path) == 0 else {
-                throw DiskError("rename", temporary, errno: errno)
-            }
+            try Directory.replace(path, with: temporary)
             try Directory.sync(Directory.parent(of: path))
         }
     }

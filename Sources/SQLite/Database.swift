@@ -1,4 +1,5 @@
 import CSQLite
+import Synchronization
 
 /// One connection to a SQLite database.
 ///
@@ -38,6 +39,10 @@ package final class Database {
     /// more are prepared each time.
     package static let cachedStatementsMax = 128
 
+    /// Names the file system (SQLite calls it a VFS) of a connection, asked at its opening; `nil` is
+    /// the system's.
+    private static let fileSystem = Mutex<(@Sendable () -> String?)?>(nil)
+
     package let path: String
     let connection: OpaquePointer
     private var statements: [String: Statement] = [:]
@@ -63,7 +68,7 @@ package final class Database {
             path,
             &opened,
             mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-            nil
+            Self.fileSystem.withLock { $0 }?()
         )
         guard status == SQLITE_OK, let opened else {
             let reason = String(cString: sqlite3_errstr(status))
@@ -84,6 +89,14 @@ package final class Database {
         // Waits for nothing: the connection goes when its last statement does.
         sqlite3_close_v2(connection)
         logFramesSeen.deallocate()
+    }
+
+    /// From now on `choice`, called at each opening on the opening thread, names the file system;
+    /// it must be registered with SQLite.
+    ///
+    /// For simulations, which live beside the real world in one process.
+    package static func chooseFileSystem(_ choice: @escaping @Sendable () -> String?) {
+        fileSystem.withLock { $0 = choice }
     }
 
     /// Turns the write-ahead log on and says when its commits are synced.

@@ -1,3 +1,4 @@
+import Disk
 import Metadata
 import Primitives
 import Sealing

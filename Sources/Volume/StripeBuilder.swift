@@ -1,3 +1,4 @@
+import Disk
 import Erasure
 import Metadata
 import Primitives
@@ -42,7 +43,10 @@ final class StripeBuilder {
 
     /// A fresh random id.
     static func newID<ID: OpaqueID>(_ type: ID.Type) -> ID {
-        guard let id = ID(bytes: SecureRandom.bytes(ID.byteCount)) else {
+        // Placement follows from ids, so a simulation draws them from its seed.
+        let bytes =
+            Simulation.current?.randomBytes(ID.byteCount) ?? SecureRandom.bytes(ID.byteCount)
+        guard let id = ID(bytes: bytes) else {
             preconditionFailure("\(ID.self) takes \(ID.byteCount) bytes")
         }
         return id
