@@ -12,14 +12,14 @@ import Transport
 
 /// A volume with stripes on a network in memory, and who looks after it.
 struct Fixture {
-    let clock = TestClock()
+    let clock: TestClock
     let network: TestNetwork
-    let stripes = TestStripes()
+    let stripes: TestStripes
     let identity: CustodyIdentity
     let configuration: CustodyConfiguration
-    let book: OrderBook
-    let custodian: Custodian
-    let path: String
+    private(set) var book: OrderBook
+    private(set) var custodian: Custodian
+    private(set) var path: String
     let code: ErasureCode
     let volume: VolumeID
     let repairKey: RepairKey
@@ -36,6 +36,8 @@ struct Fixture {
         code: String = "4+2",
         _ change: (inout CustodyConfiguration) -> Void = { _ in }
     ) throws {
+        clock = TestClock()
+        stripes = TestStripes()
         network = try TestNetwork(providers: providers, clock: clock)
         self.code = try #require(ErasureCode(code))
         volume = try #require(VolumeID(bytes: [UInt8](repeating: 5, count: 16)))
@@ -53,6 +55,33 @@ struct Fixture {
         configuration.leavesWhenDoubtful = 48
         change(&configuration)
         self.configuration = configuration
+        path = try Self.temporaryPath()
+        book = try Self.book(path, identity, network, configuration, clock)
+        custodian = Self.custodian(book, identity, network, stripes, configuration, clock)
+    }
+
+    /// A keeper with the owner's grant, which has a book of its own.
+    init(keeperOf owner: Fixture, rights: Grant.Rights = .all) throws {
+        network = TestNetwork(owner.network, as: owner.network.keeper)
+        (code, volume, repairKey) = (owner.code, owner.volume, owner.repairKey)
+        (clock, stripes, configuration) = (owner.clock, owner.stripes, owner.configuration)
+        let now = clock.now
+        let grant = try Grant(
+            volume: volume,
+            grantee: network.keeper.publicKey.nodeID,
+            rights: rights,
+            issued: now,
+            expires: Timestamp(seconds: now.seconds + 100 * 24 * 3600, nanoseconds: 0),
+            signedBy: network.owner
+        )
+        identity = CustodyIdentity(
+            volume: volume,
+            ownerKey: network.owner.publicKey,
+            signer: network.keeper,
+            grant: grant,
+            repairKey: repairKey,
+            keepers: [network.keeper.publicKey]
+        )
         path = try Self.temporaryPath()
         book = try Self.book(path, identity, network, configuration, clock)
         custodian = Self.custodian(book, identity, network, stripes, configuration, clock)
@@ -111,6 +140,40 @@ struct Fixture {
         let fixture = try Fixture(providers: providers, code: code, change)
         defer { fixture.removeFile() }
         try body(fixture)
+    }
+
+    /// The same with one that may be started again.
+    static func changing(
+        providers: Int = 8,
+        _ change: (inout CustodyConfiguration) -> Void = { _ in },
+        _ body: (inout Fixture) throws -> Void
+    ) throws {
+        var fixture = try Fixture(providers: providers, change)
+        defer { fixture.removeFile() }
+        try body(&fixture)
+    }
+
+    /// The same owner after a crash, or, with `losingBook`, with nothing but the stripes.
+    mutating func restart(losingBook: Bool = false) throws {
+        if losingBook {
+            removeFile()
+            path = try Self.temporaryPath()
+        }
+        book = try Self.book(path, identity, network, configuration, clock)
+        custodian = Self.custodian(book, identity, network, stripes, configuration, clock)
+    }
+
+    /// Takes stripes away as the volume does: out of the orders, then deleted.
+    func delete(_ gone: [StripeManifest]) throws {
+        stripes.state.withLock { state in
+            for stripe in gone { state.stripes[stripe.id] = nil }
+        }
+        let holdings = Dictionary(grouping: gone.flatMap(\.shards), by: \.provider)
+        for (provider, holdings) in holdings.sorted(by: { $0.key < $1.key }) {
+            let shards = holdings.map(\.shard)
+            try book.remove(shards, from: provider)
+            try network.delete(shards, from: provider).wait(for: .seconds(1))
+        }
     }
 
     func removeFile() {
@@ -222,6 +285,29 @@ struct Fixture {
                 guard let bytes else { return false }
                 return bytes.withUnsafeBytes { MerkleTree.root(of: $0) } == holding.root
             }
+        }
+    }
+
+    /// Whether the orders hold what the stripes have, no shard twice and none besides.
+    func isExactlyUnderOrder() -> Bool {
+        let holdings = stripes.all.flatMap(\.shards)
+        let expected = Dictionary(grouping: holdings, by: \.provider)
+            .mapValues { $0.map(\.shard).sorted() }
+        let held = network.read { world in
+            world.providers.mapValues { provider in
+                provider.orders.values.flatMap { order in
+                    (0..<order.tree.count).map { order.tree[$0] }.filter { !$0.isTombstone }
+                        .map(\.shard)
+                }.sorted()
+            }
+        }
+        return network.ids.allSatisfy { held[$0] ?? [] == expected[$0] ?? [] }
+    }
+
+    /// Entries that are tombstones, of all orders of a provider.
+    func tombstones(at provider: NodeID) -> Int? {
+        network.change(provider) { provider in
+            provider.orders.values.map(\.tree.tombstoneCount).reduce(0, +)
         }
     }
 

@@ -27,6 +27,8 @@ final class TestNetwork: StorageNetwork {
     /// Who asks: the owner, or a keeper with a grant.
     let peer: SigningKey
     private let world: SharedWorld
+    /// Called before a provider is asked to compact, outside of all locks.
+    let beforeCompaction = Mutex<(@Sendable () -> Void)?>(nil)
 
     final class SharedWorld: Sendable {
         let state: Mutex<World>
@@ -159,6 +161,7 @@ final class TestNetwork: StorageNetwork {
 
     func ask<Q: ProviderQuery>(_ query: Q, of provider: NodeID) -> Pending<Q.Answer> {
         let clock = clock
+        if query is CompactOrder { beforeCompaction.withLock { $0 }?() }
         return with(provider) { provider in
             if let query = query as? PresentGrant {
                 provider.grants.append(query.grant)
@@ -170,6 +173,7 @@ final class TestNetwork: StorageNetwork {
                 case let query as OpenOrder: try provider.open(query)
                 case let query as OrderHead: provider.heads(query)
                 case let query as AmendOrder: try provider.amend(query)
+                case let query as CompactOrder: try provider.compact(query)
                 case let query as FetchOrder: try provider.delta(query)
                 case let query as ChallengeProvider: try provider.answer(query.challenge)
                 case let query as DeliverReceipt:
@@ -177,6 +181,10 @@ final class TestNetwork: StorageNetwork {
                 default: ()
                 }
             if query is ChallengeProvider { clock.advance(provider.delay) }
+            if query is AmendOrder || query is CompactOrder, provider.answersLost > 0 {
+                provider.answersLost -= 1
+                throw NetworkError(.closed, "the answer is lost")
+            }
             if let answer = answer as? Q.Answer { return answer }
             if let nothing = Nothing() as? Q.Answer { return nothing }
             throw NetworkError(.refused, "\(Q.self)")

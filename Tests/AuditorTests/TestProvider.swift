@@ -42,6 +42,13 @@ struct TestProvider {
     /// Called before each answer to a challenge, to change the order under it.
     var challenges = 0
     var gets = 0
+    /// Whether it knows compactions; older programs do not.
+    var isCompacting = true
+    var compactions = 0
+    /// Amendments and compactions that are made, and whose answer is lost.
+    var answersLost = 0
+    /// Answers a compaction with the state before.
+    var lies = false
 
     var id: NodeID { key.publicKey.nodeID }
 
@@ -138,6 +145,31 @@ struct TestProvider {
                 order.entries[Int(change.position)].removed = order.state.sequence
             }
         }
+        orders[query.order] = order
+        return order.state
+    }
+
+    mutating func compact(_ query: CompactOrder) throws -> OrderState {
+        guard isCompacting else { throw NetworkError(.refused, "unknown operation 0x1d") }
+        guard var order = orders[query.order] else { throw NetworkError(.notFound, "no order") }
+        if order.state.proposal == query.proposal { return order.state }
+        guard order.state.sequence == query.baseSequence else {
+            throw NetworkError(.exists, "stale")
+        }
+        compactions += 1
+        if lies { return order.state }
+        let moves = try order.tree.compact(dropping: Int(query.drops))
+        guard order.tree.commitment == query.proposal.commitment else {
+            throw NetworkError(.malformed, "commitment")
+        }
+        order.state = try OrderState(accepting: query.proposal, signedBy: key)
+        try order.state.verify(terms: order.terms, grants: grants)
+        order.grant = query.grant
+        for move in moves {
+            order.entries[move.to] = order.entries[move.from]
+            order.entries[move.to].added = order.state.sequence
+        }
+        order.entries.removeSubrange(order.tree.count...)
         orders[query.order] = order
         return order.state
     }

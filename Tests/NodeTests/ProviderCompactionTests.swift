@@ -106,9 +106,9 @@ import Transport
         try withProvider { provider, owner, order in
             let shards = try fill(&order, owner, count: 4)
             try order.amend(removing: [shards[1]])
-            for (number, rights) in [(51, nil), (52, .audit), (53, .repair)] as [
-                (UInt8, Grant.Rights?)
-            ] {
+            for (number, rights) in [(51, nil), (52, .audit), (53, .repair)]
+                as [(UInt8, Grant.Rights?)]
+            {
                 let client = try provider.client(number, owner: 50)
                 defer { client.close() }
                 let grant = try rights.map { try Samples.grant($0, to: number) }
