@@ -74,6 +74,8 @@ final class Uploader: Sendable {
     private let custody: VolumeCustody?
     private let logger: Logger
     private let state = Condition(State())
+    /// The oldest mark, and since when (monotonic) it is seen as that.
+    private let watch = Mutex<(oldest: Timestamp, since: Duration)>((.epoch, .zero))
     private let progresses = Mutex<[Key: StripeProgress]>([:])
     private let threads = Mutex<[Thread]>([])
 
@@ -248,6 +250,17 @@ final class Uploader: Sendable {
         if unclaimed >= UInt64(configuration.code.stripeBytesMax) { return true }
         guard let oldest = oldestUnclaimed(state) else { return false }
         return Clock.now().seconds(since: oldest) >= configuration.dirtyAgeSeconds
+            || watched(oldest) >= .seconds(configuration.dirtyAgeSeconds)
+    }
+
+    /// How long the block dirty since `oldest` is the oldest, on the clock that nobody sets: after
+    /// the wall clock was set back, marks lie in its future.
+    private func watched(_ oldest: Timestamp) -> Duration {
+        let now = Clock.monotonic()
+        return watch.withLock { watch in
+            if watch.oldest != oldest { watch = (oldest, now) }
+            return now - watch.since
+        }
     }
 
     /// Since when the oldest block that nobody works on is dirty.

@@ -1,3 +1,4 @@
+package import Metadata
 package import Primitives
 package import Sealing
 
@@ -23,6 +24,13 @@ package struct VolumeConfiguration: Sendable {
     /// Long enough that a burst of small files fills stripes, short enough that a lost laptop loses
     /// little.
     package var dirtyAgeSeconds: Double = 10
+
+    /// How long a change may stay without being durable on this host although nobody syncs it, in
+    /// seconds: as long as Linux leaves pages unwritten (`vm.dirty_expire_centisecs`).
+    package var settleSeconds: Double = 30
+
+    /// The bounds of the metadata store.
+    package var metadataLimits = MetadataLimits()
 
     /// Whether to go on when the cache is gone and with it changes that were nowhere else: what is
     /// placed counts again.

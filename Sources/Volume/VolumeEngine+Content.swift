@@ -156,7 +156,7 @@ extension VolumeEngine {
     ) throws(FileSystemError) {
         guard wait == .allowed else { throw Self.wouldWait }
         if try metadata.attributes(of: ino).kind == .regular {
-            try syncContent(try loaded(ino))
+            try loaded(ino).sync(cache, metadata)
         }
         try metadata.sync()
     }
@@ -165,40 +165,9 @@ extension VolumeEngine {
     /// names them only with its next sync.
     func syncBytes(of ino: InodeNumber, wait: Wait) throws(FileSystemError) {
         let content = try loaded(ino)
-        let hasUnsynced = content.state.read { state in
-            state.blocks.values.contains { $0.dirtySince != nil && !$0.isSynced }
-        }
-        guard hasUnsynced else { return }
+        guard content.hasUnsynced else { return }
         guard wait == .allowed else { throw Self.wouldWait }
-        try syncContent(content)
-    }
-
-    /// Syncs the cache file, and notes which dirty blocks it now holds durably.
-    private func syncContent(_ content: FileContent) throws(FileSystemError) {
-        let unsynced = content.state.write { state -> [UInt64: Timestamp] in
-            var tokens: [UInt64: Timestamp] = [:]
-            for (index, block) in state.blocks {
-                guard let token = block.dirtySince else { continue }
-                state.holdsAcknowledged = true
-                if !block.isSynced { tokens[index] = token }
-            }
-            return tokens
-        }
-        try cache.sync(content.ino)
-        guard !unsynced.isEmpty else { return }
-        try content.state.write { state throws(FileSystemError) in
-            for (index, token) in unsynced {
-                // A block that changed its token meanwhile may hold bytes fetched since.
-                guard var block = state.blocks[index], block.dirtySince == token else { continue }
-                block.isSynced = true
-                state.blocks[index] = block
-                try metadata.setResident(
-                    content.ino,
-                    BlockIndex(index),
-                    SegmentMask.all.rawValue
-                )
-            }
-        }
+        try content.sync(cache, metadata)
     }
 
     /// Makes the names in a directory durable on this host.

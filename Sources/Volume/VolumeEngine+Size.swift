@@ -1,4 +1,5 @@
 package import Primitives
+import Disk
 import Cache
 import Metadata
 

@@ -85,6 +85,22 @@ extension VolumeEngine {
         try uploader.drain(report: report)
     }
 
+    /// Stripes listed at a time.
+    private static let stripePageMax = 1024
+
+    /// Every placed stripe with its shards.
+    package func placedStripes() throws(FileSystemError) -> [StripeRecord] {
+        var stripes: [StripeRecord] = []
+        while true {
+            let page = try metadata.placedStripes(
+                after: stripes.last?.id,
+                limit: Self.stripePageMax
+            )
+            guard !page.isEmpty else { return stripes }
+            stripes += page
+        }
+    }
+
     /// Evicts every clean block from the cache.
     ///
     /// - Returns: the bytes evicted.

@@ -28,6 +28,7 @@ package final class VolumeEngine: Sendable {
     let uploader: Uploader
     let reclaimer: Reclaimer
     let evictor: Evictor
+    let settler: Settler
     let custody: VolumeCustody?
     let logger: Logger
     private let isClosed = Mutex(false)
@@ -94,11 +95,19 @@ package final class VolumeEngine: Sendable {
             contents: contents,
             logger: logger
         )
+        settler = Settler(
+            configuration: configuration,
+            metadata: metadata,
+            cache: cache,
+            contents: contents,
+            logger: logger
+        )
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
         try fetcher.start()
         try uploader.start()
         try reclaimer.start()
         try evictor.start()
+        try settler.start()
         try custody?.start()
     }
 
@@ -124,6 +133,7 @@ package final class VolumeEngine: Sendable {
             }
         }
         evictor.stop()
+        settler.stop()
         reclaimer.stop()
         uploader.stop()
         fetcher.stop()
@@ -154,8 +164,9 @@ package final class VolumeEngine: Sendable {
         _ configuration: VolumeConfiguration
     ) throws(FileSystemError) -> MetadataStore {
         let path = configuration.metadataPath
+        let limits = configuration.metadataLimits
         do throws(FileSystemError) {
-            return try MetadataStore(opening: path)
+            return try MetadataStore(opening: path, limits: limits)
         } catch {
             guard error.code == .notFound else { throw error }
             guard !CacheIdentity(configuration).hasTraces else {
@@ -172,7 +183,7 @@ package final class VolumeEngine: Sendable {
                 gid: configuration.rootGID,
                 now: Clock.now()
             )
-            return try MetadataStore(opening: path)
+            return try MetadataStore(opening: path, limits: limits)
         }
     }
 }

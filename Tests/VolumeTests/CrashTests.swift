@@ -189,6 +189,36 @@ struct CrashTests {
         }
     }
 
+    @Test func aChangeThatNobodySyncsIsSafeFromAPowerCutAfterAWhile() throws {
+        try VolumeFixture.with { fixture in
+            var random = SeededGenerator(seed: 39)
+            var bytes = random.bytes(2_000_000)
+            var configuration = fixture.configuration
+            configuration.settleSeconds = 0.1
+            let settling = VolumeFixture(
+                directory: fixture.directory,
+                network: fixture.network,
+                configuration: configuration
+            )
+            try settling.open { engine in
+                let ino = try engine.makeFile("a")
+                try engine.write(bytes, at: 0, to: ino)
+                try engine.place()
+                _ = try engine.dropCache()
+                let change = Array("change".utf8)
+                try engine.write(change, at: 1_500_000, to: ino)
+                bytes.replaceSubrange(1_500_000..<1_500_006, with: change)
+                try waitUntil {
+                    var isThere = false
+                    try stop(fixture, by: .powerCut(losing: [])) { again in
+                        isThere = try again.read(ino, 0..<bytes.count) == bytes
+                    }
+                    return isThere
+                }
+            }
+        }
+    }
+
     @Test func cuttingWhatAnEarlierRunAcknowledgedWaitsForTheDisk() throws {
         try VolumeFixture.with { fixture in
             try fixture.open { engine in
