@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 package import Primitives
 
@@ -9,6 +10,27 @@ package enum Clock {
         let time = read(CLOCK_REALTIME)
         return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
     }
+
+    /// The time to stamp a file with: not before any stamp that the kernel gave a file of this
+    /// host, nor after any that it will give.
+    ///
+    /// The kernel stamps with a clock that goes in steps of milliseconds, and finer where somebody
+    /// looked; `now()` would be ahead of it, so that what is written later looked older. A file in
+    /// memory is touched and asked, some microsecond each.
+    package static func fileTime() -> Timestamp {
+        if let kernel = Simulation.current { return kernel.now() }
+        var status = stat()
+        guard touchedFile >= 0, futimens(touchedFile, nil) == 0, fstat(touchedFile, &status) == 0
+        else {
+            let time = read(CLOCK_REALTIME_COARSE)
+            return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
+        }
+        let time = status.st_ctim
+        return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: UInt32(time.tv_nsec))
+    }
+
+    /// Stays open as long as the process.
+    private static let touchedFile = clinux_memory_file("mefs-clock")
 
     /// Time since boot, suspension left out; never goes back.
     ///
