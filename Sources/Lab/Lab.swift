@@ -6,7 +6,9 @@ struct Lab: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mefs-lab",
         abstract: "Measure audits and simulate networks, with MEFS's own code.",
-        subcommands: [ChurnCommand.self, DetectCommand.self, AuditCostCommand.self]
+        subcommands: [
+            ChurnCommand.self, DetectCommand.self, AuditCostCommand.self, SimulateCommand.self,
+        ]
     )
 }
 
