@@ -140,6 +140,13 @@ package final class MetadataStore: Sendable {
         }
     }
 
+    /// When what an operation changed is to be committed.
+    private enum Urgency {
+        case none
+        case soon
+        case now
+    }
+
     /// Runs an operation, and sees to it that what it changes is committed soon.
     ///
     /// `isFreeing`: whether it gives room back. Such operations are let through while
@@ -150,6 +157,7 @@ package final class MetadataStore: Sendable {
     ) throws(FileSystemError) -> T {
         try checkOpen()
         while true {
+            var urgency = Urgency.none
             let result = try core.state.withLock { state throws(FileSystemError) -> T? in
                 guard state.unsavedOperations < bound(state, isFreeing: isFreeing) else {
                     return nil
@@ -159,11 +167,17 @@ package final class MetadataStore: Sendable {
                 let result = try body(state)
                 let operations = state.changes.operations
                 if operations >= limits.commitOperations, before < limits.commitOperations {
-                    background.commitNow()
+                    urgency = .now
                 } else if !hadChanges, state.hasChanges {
-                    background.commitSoon()
+                    urgency = .soon
                 }
                 return result
+            }
+            // Outside the lock, which whoever is woken takes first of all.
+            switch urgency {
+            case .none: break
+            case .soon: background.commitSoon()
+            case .now: background.commitNow()
             }
             if let result { return result }
             _ = try saveChanges()
