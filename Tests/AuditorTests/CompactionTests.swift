@@ -331,7 +331,7 @@ import Transport
             let id = fixture.network.ids[1]
             // It leaves: its shards go elsewhere, and its order becomes tombstones.
             _ = fixture.network.change(id) { $0.isLeaving = true }
-            fixture.run(26 * 3600, step: 60)
+            fixture.run(2 * 3600, step: 20)
             #expect(fixture.isWhole())
             #expect(fixture.isExactlyUnderOrder())
             let left = fixture.network.change(id) { $0.shards.count }

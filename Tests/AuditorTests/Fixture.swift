@@ -163,6 +163,9 @@ struct Fixture {
         custodian = Self.custodian(book, identity, network, stripes, configuration, clock)
     }
 
+    /// Goes on with the files of what it was copied to.
+    mutating func use(_ copy: Fixture) { path = copy.path }
+
     /// Takes stripes away as the volume does: out of the orders, then deleted.
     func delete(_ gone: [StripeManifest]) throws {
         stripes.state.withLock { state in

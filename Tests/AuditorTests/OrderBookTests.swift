@@ -56,6 +56,24 @@ import Transport
         }
     }
 
+    @Test(arguments: [false, true])
+    func aShardWhoseAmendmentWasNotAnsweredIsRemoved(isRestarted: Bool) throws {
+        try Fixture.changing { fixture in
+            let stripe = try fixture.place(1, on: fixture.network.ids)
+            let holding = stripe.shards[1]
+            _ = fixture.network.change(holding.provider) { $0.answersLost = 1 }
+            fixture.book.flush()
+            if isRestarted { try fixture.restart() }
+            // The book does not know that it is under order.
+            try fixture.delete([stripe])
+            let isThere = fixture.network.change(holding.provider) {
+                $0.shards[holding.shard] != nil
+            }
+            #expect(isThere == false)
+            #expect(fixture.isExactlyUnderOrder())
+        }
+    }
+
     @Test func anotherClientsAmendmentIsFollowed() throws {
         try Fixture.with { fixture in
             try fixture.placeMany(2)

@@ -142,9 +142,16 @@ extension OrderBook {
         while let order = liveOrder(with: provider) {
             let tree = try tree(of: order, in: &lane)
             let changes = tree.changes(adding: adding, removing: removing)
-            guard !changes.isEmpty else { return }
+            // What we know nothing of may be under order all the same.
+            let isDone = changes.isEmpty && (removing.isEmpty || lane.isConfirmed)
+            guard !isDone else { return }
             do throws(NetworkError) {
-                try send(Array(changes.prefix(AmendOrder.changesMax)), to: order, tree, in: &lane)
+                if changes.isEmpty {
+                    _ = try resync(order, in: &lane)
+                } else {
+                    let batch = Array(changes.prefix(AmendOrder.changesMax))
+                    try send(batch, to: order, tree, in: &lane)
+                }
             } catch  where error.code == .exists && swapsLeft > 0 {
                 swapsLeft -= 1
                 _ = try resync(order, in: &lane)
@@ -169,6 +176,7 @@ extension OrderBook {
         } catch {
             throw NetworkError(.refused, "order \(order.id.short): \(error)")
         }
+        lane.isConfirmed = false
         let state = try countersigned(tree.commitment, after: order) { proposal in
             AmendOrder(
                 order: order.id,
@@ -186,7 +194,7 @@ extension OrderBook {
             try store.store(changes, of: amended.row, state: state, shards: amended.shards)
         }
         merge(amended)
-        lane = Lane(tree: tree, order: order.id, usedAt: now())
+        lane = Lane(tree: tree, order: order.id, usedAt: now(), isConfirmed: true)
     }
 
     /// Proposes what an order is next, and has its provider sign that.
@@ -219,7 +227,7 @@ extension OrderBook {
         }
         let entries = try read { (store) throws(SQLiteError) in try store.entries(of: order.row) }
         if let tree = try? OrderTree(entries: entries), tree.commitment == order.commitment {
-            lane = Lane(tree: tree, order: order.id, usedAt: now())
+            (lane.tree, lane.order, lane.usedAt) = (tree, order.id, now())
             return tree
         }
         // The book is damaged; the provider has what it signed.

@@ -61,10 +61,10 @@ extension OrderBook {
         var swapsLeft = Self.swapsMax
         while let order = liveOrder(with: provider) {
             let tree = try tree(of: order, in: &lane)
-            // The only one, so that changing it copies nothing; read again if this fails.
-            lane = Lane()
             let (drops, isLast) = batch(of: tree)
             guard drops > 0 else { return false }
+            // There is one tree only, so that changing it copies nothing; read again if this fails.
+            lane = Lane()
             do throws(NetworkError) {
                 try send(dropping: drops, of: tree, to: order, in: &lane)
                 return !isLast
@@ -112,7 +112,7 @@ extension OrderBook {
         var compacted = order
         compacted.state = state
         merge(compacted)
-        lane = Lane(tree: tree, order: order.id, usedAt: now())
+        lane = Lane(tree: tree, order: order.id, usedAt: now(), isConfirmed: true)
         logger.debug("order \(order.id.short) has \(count) entries, \(drops) fewer")
     }
 }

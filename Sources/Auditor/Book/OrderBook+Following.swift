@@ -25,6 +25,7 @@ extension OrderBook {
                     "provider \(order.provider.short) signed two states of one sequence"
                 )
             }
+            lane.isConfirmed = true
             return order
         }
         if fetched.state.sequence > known.sequence,
@@ -80,7 +81,7 @@ extension OrderBook {
         order.state = fetched.state
         order.shards = shards
         merge(order)
-        lane = Lane(tree: tree, order: order.id, usedAt: now())
+        lane = Lane(tree: tree, order: order.id, usedAt: now(), isConfirmed: true)
         return true
     }
 
@@ -115,7 +116,7 @@ extension OrderBook {
         order.state = fetched.state
         order.shards = shards
         merge(order)
-        lane = Lane(tree: tree, order: order.id, usedAt: now())
+        lane = Lane(tree: tree, order: order.id, usedAt: now(), isConfirmed: true)
     }
 
     /// Entries after some changes, `nil` if those leave a gap.

@@ -60,6 +60,9 @@ package final class OrderBook: Sendable {
         var tree: OrderTree?
         var order: OrderID?
         var usedAt: Timestamp = .epoch
+        /// Whether the book has what the provider has, if nobody else amends: `false` at the start,
+        /// and while an answer may have been lost.
+        var isConfirmed = false
     }
 
     let identity: CustodyIdentity
