@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -102,6 +103,10 @@ int32_t clinux_is_file_locked(int32_t fd) {
 
 int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes) {
     return ioctl(fd, BLKGETSIZE64, bytes);
+}
+
+int32_t clinux_memory_file(const char *name) {
+    return memfd_create(name, MFD_CLOEXEC);
 }
 
 int32_t clinux_accept(int32_t listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC); }

@@ -136,7 +136,7 @@ extension VolumeEngine {
                 block.dirtySince = try metadata.markDirty(
                     ino,
                     BlockIndex(index),
-                    since: now(),
+                    since: Clock.now(),
                     resident: block.isSynced ? nil : 0
                 )
                 block.snapshotTaken = false
@@ -184,7 +184,8 @@ extension VolumeEngine {
         FileSystemError(.notFound, "inode \(ino.rawValue) was removed")
     }
 
-    func now() -> Timestamp { Clock.now() }
+    /// The time to stamp files with.
+    func now() -> Timestamp { Clock.fileTime() }
 
     /// For telling which files were used last.
     private static var monotonicSeconds: Int64 { Int64(Clock.monotonic() / .seconds(1)) }

@@ -68,7 +68,7 @@ extension VolumeEngine {
             block.location = location.cut(to: valid)
         }
         if block.dirtySince != nil {
-            block.dirtySince = try metadata.markDirty(ino, BlockIndex(whole), since: now())
+            block.dirtySince = try metadata.markDirty(ino, BlockIndex(whole), since: Clock.now())
             block.snapshotTaken = false
         }
         block.version += 1

@@ -2,6 +2,7 @@ package import Auditor
 package import Metadata
 package import Network
 package import Primitives
+import Disk
 import Synchronization
 
 /// What `mefs status` shows of an engine.
@@ -52,7 +53,9 @@ extension VolumeEngine {
             degradedReads: meters.degradedReads.load(ordering: .relaxed),
             lastError: meters.lastError,
             shardErrors: meters.shardErrors,
-            oldestDirtyAgeSeconds: totals.oldestDirty.map { max(0, now().seconds(since: $0)) },
+            oldestDirtyAgeSeconds: totals.oldestDirty.map {
+                max(0, Clock.now().seconds(since: $0))
+            },
             custody: custody?.custodian.status,
             delegatedTo: custody?.delegation.flatMap { $0.isDelegated ? [$0.keeper] : nil } ?? [],
             delegationError: custody?.delegation?.trouble

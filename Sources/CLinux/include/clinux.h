@@ -68,6 +68,9 @@ int32_t clinux_is_file_locked(int32_t fd);
 // ioctl(2) BLKGETSIZE64: bytes of a block device.
 int32_t clinux_block_device_bytes(int32_t fd, uint64_t *bytes);
 
+// memfd_create(2) with MFD_CLOEXEC: an empty file in memory, or -1.
+int32_t clinux_memory_file(const char *name);
+
 // accept4(2) with SOCK_CLOEXEC.
 int32_t clinux_accept(int32_t listener);
 
