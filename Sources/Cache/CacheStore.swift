@@ -265,17 +265,25 @@ package final class CacheStore: Sendable {
         var inodes: [InodeNumber] = []
         do throws(DiskError) {
             for bucket in 0..<Self.bucketCount {
-                for name in try Directory.list(Self.path(ofBucket: bucket, in: directory)) {
-                    guard let number = UInt64(name, radix: 16) else { continue }
-                    let ino = InodeNumber(number)
-                    // A stranger's file is neither ours to read nor to remove.
-                    if Self.name(of: ino) == name, Self.bucket(of: ino) == bucket {
-                        inodes.append(ino)
-                    }
-                }
+                inodes += try Self.inodes(ofBucket: bucket, in: directory)
             }
         } catch {
             throw failure(error)
+        }
+        return inodes
+    }
+
+    /// Inodes that have a cache file in one bucket of the cache at `directory`, in no order.
+    package static func inodes(
+        ofBucket bucket: Int,
+        in directory: String
+    ) throws(DiskError) -> [InodeNumber] {
+        var inodes: [InodeNumber] = []
+        for name in try Directory.list(path(ofBucket: bucket, in: directory)) {
+            guard let number = UInt64(name, radix: 16) else { continue }
+            let ino = InodeNumber(number)
+            // A stranger's file is neither ours to read nor to remove.
+            if self.name(of: ino) == name, self.bucket(of: ino) == bucket { inodes.append(ino) }
         }
         return inodes
     }
@@ -316,8 +324,11 @@ package final class CacheStore: Sendable {
     // MARK: Names
 
     /// Where the inode's cache file is or would be.
-    package func path(of ino: InodeNumber) -> String {
-        Self.path(ofBucket: Self.bucket(of: ino), in: directory) + "/" + Self.name(of: ino)
+    package func path(of ino: InodeNumber) -> String { Self.path(of: ino, in: directory) }
+
+    /// Where the inode's file is or would be in the cache at `directory`.
+    package static func path(of ino: InodeNumber, in directory: String) -> String {
+        path(ofBucket: bucket(of: ino), in: directory) + "/" + name(of: ino)
     }
 
     private static func path(ofBucket bucket: Int, in directory: String) -> String {

@@ -98,7 +98,7 @@ final class MetadataCore: Sendable {
         }
     }
 
-    private static func check(
+    static func check(
         _ path: String,
         application: Int64,
         version: Int64

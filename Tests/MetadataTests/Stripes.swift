@@ -15,7 +15,7 @@ enum Stripes {
             id: id(number),
             code: code,
             payloadBytes: payloadBytes,
-            shardBytes: 1 << 20,
+            shardBytes: code.shardBytes(payloadBytes: payloadBytes),
             shards: (0..<6).map { index in
                 ShardRecord(
                     index: index,

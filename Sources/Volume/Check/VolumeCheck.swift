@@ -1,6 +1,9 @@
 package import Metadata
 package import Network
 package import Primitives
+import Cache
+import Disk
+import Sealing
 
 /// Checks a volume that is not mounted, changing nothing.
 package enum VolumeCheck {
@@ -21,6 +24,98 @@ package enum VolumeCheck {
         deep: Bool = false,
         progress: (CheckProgress) -> Void = { _ in }
     ) throws(FileSystemError) -> CheckReport {
-        CheckReport()
+        var report = CheckReport()
+        let path = configuration.metadataPath
+        guard WholeFile.exists(path) else {
+            if CacheIdentity(configuration).hasTraces {
+                report.add(
+                    CheckFinding(
+                        .databaseMissing,
+                        path,
+                        "the volume was used before, and its database is gone"
+                    )
+                )
+            }
+            return report
+        }
+        let metadata = try MetadataCheck(opening: path)
+        defer { metadata.close() }
+        let cacheLock = try lockCache(configuration)
+        defer { cacheLock?.release() }
+        guard try metadata.run(into: &report, progress: progress) else { return report }
+        let cache = try CacheCheck(configuration, metadata, report)
+        try cache.run(into: &report, progress: progress)
+        if deep {
+            try checkKeys(configuration, metadata, &report, progress)
+        }
+        if let network {
+            let shards = ShardCheck(
+                configuration,
+                metadata,
+                network,
+                isDeep: deep,
+                comparesCache: cache.holdsPlacedBytes
+            )
+            try shards.run(into: &report, progress: progress)
+        }
+        return report
+    }
+
+    /// `nil` if there is no cache directory.
+    private static func lockCache(
+        _ configuration: VolumeConfiguration
+    ) throws(FileSystemError) -> FileLock? {
+        guard Directory.isDirectory(configuration.cacheDirectory) else { return nil }
+        do {
+            return try FileLock(
+                configuration.cacheDirectory + "/.lock",
+                note: "check of a volume"
+            )
+        } catch {
+            throw FileSystemError(.invalid, "the cache is in use: \(error)")
+        }
+    }
+
+    /// Keys read at once.
+    private static let keyPage = 4096
+
+    /// Opens the key of every file.
+    private static func checkKeys(
+        _ configuration: VolumeConfiguration,
+        _ metadata: MetadataCheck,
+        _ report: inout CheckReport,
+        _ progress: (CheckProgress) -> Void
+    ) throws(FileSystemError) {
+        var last: InodeNumber?
+        var done: UInt64 = 0
+        while true {
+            let keys = try metadata.fileKeys(after: last, limit: keyPage)
+            guard let end = keys.last else { return }
+            for (ino, wrapped) in keys {
+                do throws(SealingError) {
+                    _ = try configuration.key.unwrap(wrapped, for: ino)
+                } catch {
+                    report.add(
+                        CheckFinding(
+                            .wrongKey,
+                            "inode \(ino.rawValue)",
+                            "the volume's key does not open its key: \(error)"
+                        )
+                    )
+                }
+            }
+            last = end.ino
+            done += UInt64(keys.count)
+            progress(CheckProgress(.keys, done: done))
+        }
+    }
+}
+
+/// Runs `body`, its failures of the disk turned into those of the file system.
+func onDisk<T>(_ body: () throws(DiskError) -> T) throws(FileSystemError) -> T {
+    do {
+        return try body()
+    } catch {
+        throw FileSystemError(error)
     }
 }
