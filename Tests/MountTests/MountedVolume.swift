@@ -39,6 +39,13 @@ struct MountedVolume {
 
     /// Runs `body` with nothing mounted yet, and cleans up whatever it leaves.
     static func with(_ body: (MountedVolume) throws -> Void) throws {
+        let volume = try make()
+        defer { volume.cleanUp() }
+        try body(volume)
+    }
+
+    /// A home and a mount point with nothing mounted yet; the maker calls `cleanUp`.
+    static func make() throws -> MountedVolume {
         let template = strdup("/var/tmp/mefs-mount-tests.XXXXXX")
         defer { free(template) }
         let made = try #require(template.flatMap { mkdtemp($0) }, "no temporary directory")
@@ -50,11 +57,11 @@ struct MountedVolume {
         for name in ["umount.mefs", "umount.fuse.mefs"] {
             symlink(Machine.programs + "/mount.mefs", "\(volume.root)/bin/\(name)")
         }
-        defer { volume.cleanUp() }
-        try body(volume)
+        return volume
     }
 
-    private func cleanUp() {
+    /// Takes away whatever is mounted, and the folder.
+    func cleanUp() {
         let pid = try? processID()
         while (try? MountTable.current())?.top(at: mountPoint) != nil {
             guard umount2(mountPoint, Int32(MNT_DETACH)) == 0 else { break }

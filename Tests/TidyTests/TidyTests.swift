@@ -117,6 +117,19 @@ import Testing
         expectNone(pages.flatMap(\.deadLinks), "mend these links")
     }
 
+    @Test func everyPromiseHasOneTest() {
+        #expect(Promises.onPage.count > 50)
+        let promised = Dictionary(grouping: Promises.onPage, by: \.id)
+        let proved = Dictionary(grouping: Promises.inTests, by: \.id)
+        let unproved = Promises.onPage.filter { proved[$0.id] == nil }.map(\.place)
+        expectNone(unproved, "write a test for these promises, named by their ids")
+        let unpromised = Promises.inTests.filter { promised[$0.id] == nil }.map(\.place)
+        expectNone(unpromised, "write on \(Promises.page) what these tests prove")
+        let twice = [promised, proved].flatMap { $0.values.filter { $0.count > 1 }.joined() }
+        expectNone(twice.map(\.place), "give each promise an id and one test of its own")
+        expectNone(Promises.testsWithoutID, "name these tests by the ids of what they prove")
+    }
+
     private func expectNone(
         _ places: [String],
         _ advice: String,

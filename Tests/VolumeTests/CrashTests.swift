@@ -189,7 +189,7 @@ struct CrashTests {
         }
     }
 
-    @Test func aChangeThatNobodySyncsIsSafeFromAPowerCutAfterAWhile() throws {
+    @Test("host-5") func aChangeThatNobodySyncsIsSafeFromAPowerCutAfterAWhile() throws {
         try VolumeFixture.with { fixture in
             var random = SeededGenerator(seed: 39)
             var bytes = random.bytes(2_000_000)
