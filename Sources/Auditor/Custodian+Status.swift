@@ -2,6 +2,7 @@ import Network
 import Primitives
 import Proofs
 import Reliability
+import SQLite
 import Synchronization
 
 /// What people see.
@@ -36,6 +37,9 @@ extension Custodian {
         }
         let proved = live.compactMap { $0.lastProved?.answered }
         status.lastProofOfAll = proved.count == live.count ? proved.min() : nil
+        status.spares =
+            book.attempt("copies") { (store) throws(SQLiteError) in try store.count(of: .here) }
+            ?? 0
         state.withLock { [status] state in
             var status = status
             status.worstStripes = state.worst

@@ -20,6 +20,8 @@ package struct CustodyStatus: Hashable, Sendable {
     package var repairsDone: UInt64 = 0
     /// Bytes that repairs read and wrote since the start.
     package var repairedBytes: UInt64 = 0
+    /// Copies of holders that came back after their shard was rebuilt elsewhere, kept for a while.
+    package var spares = 0
     /// When the order that was not proved for longest was proved; `nil` while one never was.
     package var lastProofOfAll: Timestamp?
     /// Why something is not done, in plain words; empty if all is well.

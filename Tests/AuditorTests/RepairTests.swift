@@ -136,7 +136,9 @@ import Transport
             fixture.run(Self.day / 2, step: 300)
             let kept = fixture.network.change(old.provider) { $0.shards[old.shard] != nil }
             #expect(kept == true)
+            #expect(fixture.custodian.status.spares == 1)
             fixture.run(Self.day, step: 300)
+            #expect(fixture.custodian.status.spares == 0)
             let isThere = fixture.network.change(old.provider) { $0.shards[old.shard] != nil }
             #expect(isThere == false)
             #expect(fixture.isWhole())

@@ -359,6 +359,39 @@ import Transport
         }
     }
 
+    /// Else an order that rotted would keep all others of its owner from going on.
+    @Test func anUnreadableOrderGivesWayToTheNextGeneration() throws {
+        try withProvider { provider, owner, order in
+            let (first, second) = (try TestShard(1), try TestShard(2))
+            try owner.put([first, second])
+            try order.amend(adding: [first, second])
+            try provider.restart { try flip(second.root.bytes, in: provider.path + "/orders.db") }
+            // While it is the newest, nobody can tell what it holds.
+            let refused = #expect(throws: NetworkError.self) { try owner.put(first) }
+            #expect(refused?.code == .corrupt)
+            var next = try ClientOrder(owner, at: provider, generation: 1)
+            try owner.put(first)
+            try next.amend(adding: [first])
+            #expect(try next.audit(460).verdict == .ok)
+            let held = #expect(throws: NetworkError.self) { try owner.delete([first]) }
+            #expect(held?.code == .refused)
+            try next.amend(removing: [first])
+            try owner.delete([first, second])
+        }
+    }
+
+    /// Flips a bit of the first place in a file that has these bytes.
+    private func flip(_ pattern: [UInt8], in path: String) throws {
+        var bytes = try WholeFile.read(path, limit: 64 << 20)
+        let start = try #require(
+            (0..<bytes.count - pattern.count).first {
+                bytes[$0] == pattern[0] && Array(bytes[$0..<$0 + pattern.count]) == pattern
+            }
+        )
+        bytes[start] ^= 1
+        try WholeFile.replace(path, with: bytes, permissions: 0o600)
+    }
+
     private func copyTree(_ from: String, _ to: String) throws {
         try Directory.make(to + "/segments")
         for name in try Directory.list(from) where name != "segments" && name != "lock" {

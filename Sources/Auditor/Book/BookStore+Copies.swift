@@ -106,6 +106,13 @@ extension BookStore {
         ) { Self.stray($0) }.compactMap { $0 }
     }
 
+    func count(of state: BookSchema.CopyState) throws(SQLiteError) -> Int {
+        let sql = "SELECT count(*) FROM copies WHERE state = ?"
+        guard case .integer(let count) = try database.value(sql, .integer(state.rawValue))
+        else { return 0 }
+        return Int(count)
+    }
+
     /// Providers that have copies in a state that is over by `time`.
     func providersOfStrays(
         _ state: BookSchema.CopyState,

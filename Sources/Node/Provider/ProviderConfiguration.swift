@@ -36,6 +36,8 @@ package struct ProviderConfiguration: Sendable {
     package var scrubBytesPerSecond: UInt64?
     /// Threads that hash and read; 4, so that a few reads may wait for a disk at once.
     package var workerThreads = 4
+    /// Put around what answers requests; for providers that misbehave on purpose.
+    package var wrapper: (@Sendable (any RequestHandler) -> any RequestHandler)?
 
     package init(
         directory: String,

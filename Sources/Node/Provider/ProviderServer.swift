@@ -49,12 +49,13 @@ package final class ProviderServer: Sendable {
         }
         let loops = EventLoops(threads: configuration.eventLoopThreads)
         do {
+            let honest = ProviderRequests(parts: parts, workers: workers, logger: logger)
             let listener = try Listener.start(
                 on: configuration.listen,
                 as: directory.identity,
                 loops: loops,
                 limits: configuration.limits,
-                handler: ProviderRequests(parts: parts, workers: workers, logger: logger),
+                handler: configuration.wrapper?(honest) ?? honest,
                 logger: logger
             )
             try writeAddress(listener.address)

@@ -64,7 +64,7 @@ extension ProviderOrders {
                 )
             }
             for id in orders {
-                let tree = try tree(of: id, in: &state)
+                guard let tree = try bindingTree(of: id, in: &state) else { continue }
                 guard let position = tree.position(of: shard) else { continue }
                 let entry = tree[position]
                 guard entry.root == root, entry.bytes == bytes else {
@@ -83,7 +83,7 @@ extension ProviderOrders {
     func beginDeletion(_ shards: [ShardID], owner: NodeID) throws(NetworkError) {
         try withState { state in
             for id in state.byOwner[owner, default: []] {
-                let tree = try tree(of: id, in: &state)
+                guard let tree = try bindingTree(of: id, in: &state) else { continue }
                 if let held = shards.first(where: { tree.position(of: $0) != nil }) {
                     throw NetworkError(
                         .refused,
@@ -93,6 +93,22 @@ extension ProviderOrders {
                 }
             }
             for shard in shards { state.deleting[shard, default: 0] += 1 }
+        }
+    }
+
+    /// The tree of an order; `nil` if it cannot be read, and a newer generation was opened since.
+    ///
+    /// What such an order held can be told by nobody, and what still counts is in the newer one.
+    private func bindingTree(of id: OrderID, in state: inout State) throws -> OrderTree? {
+        do {
+            return try tree(of: id, in: &state)
+        } catch let error as NetworkError {
+            guard error.code == .corrupt, let terms = state.orders[id]?.terms else { throw error }
+            let isSuperseded = state.byOwner[terms.ownerKey.nodeID, default: []]
+                .compactMap { state.orders[$0]?.terms }
+                .contains { $0.volume == terms.volume && $0.generation > terms.generation }
+            guard isSuperseded else { throw error }
+            return nil
         }
     }
 
@@ -142,7 +158,7 @@ extension ProviderOrders {
     func isHeld(_ shard: ShardID) throws(NetworkError) -> Bool {
         try withState { state in
             for id in Array(state.orders.keys)
-            where try tree(of: id, in: &state).position(of: shard) != nil {
+            where try bindingTree(of: id, in: &state)?.position(of: shard) != nil {
                 return true
             }
             return false
