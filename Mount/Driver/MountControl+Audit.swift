@@ -102,6 +102,7 @@ extension VolumeStatus {
         repairsPending = UInt64(clamping: custody.repairsPending)
         repairsDone = custody.repairsDone
         repairedBytes = custody.repairedBytes
+        spareShards = UInt64(clamping: custody.spares)
         auditError = custody.remarks.isEmpty ? nil : custody.remarks.joined(separator: "; ")
         for provider in custody.providers {
             guard let index = providers.firstIndex(where: { $0.id == provider.id.hex }) else {

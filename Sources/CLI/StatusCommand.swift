@@ -85,6 +85,11 @@ extension VolumeStatus {
                     + " (\(Readable.bytes(repairedBytes)))",
             ])
         }
+        if let spareShards, spareShards > 0 {
+            rows.append([
+                "spares", "\(Readable.count(spareShards)) shards came back, kept for a day",
+            ])
+        }
         for stripe in worstStripes where stripe.healthy < stripe.n {
             rows.append([
                 "in danger",

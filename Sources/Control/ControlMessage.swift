@@ -48,8 +48,8 @@ extension ControlRequest {
     static let lineBytesMax = 64 << 10
     /// The longest drain that can be asked for: a week, which is for ever.
     static let drainSecondsMax = 7 * 86_400.0
-    /// The most leaves that one challenge may ask for.
-    package static let leavesMax = 4096
+    /// The most leaves that one challenge may ask for, as docs/proofs.md has it.
+    package static let leavesMax = 2048
     /// The most receipts in one reply: with the longest reasons some 7 MiB.
     package static let receiptsMax = 8192
     /// An id of 32 bytes in hexadecimal.

@@ -122,6 +122,8 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var repairsPending: UInt64 = 0
     package var repairsDone: UInt64 = 0
     package var repairedBytes: UInt64 = 0
+    /// Copies that came back after they were rebuilt elsewhere; `nil` from an older mount.
+    package var spareShards: UInt64?
     /// Short ids of the keepers that audit and repair while nothing is mounted.
     package var delegatedTo: [String] = []
     /// Why audits do not go on, if they do not.

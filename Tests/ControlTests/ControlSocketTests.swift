@@ -206,7 +206,7 @@ struct ControlSocketTests {
     @Test(arguments: [
         "", "{}", "[1]", "{\"request\":\"fly\"}", "{\"request\":\"stop\",\"drainSeconds\":-1}",
         "{\"request\":\"stop\",\"drainSeconds\":1e300}", "{\"request\":",
-        "{\"request\":\"audit-now\",\"leaves\":0}", "{\"request\":\"audit-now\",\"leaves\":4097}",
+        "{\"request\":\"audit-now\",\"leaves\":0}", "{\"request\":\"audit-now\",\"leaves\":2049}",
         "{\"request\":\"audit-log\",\"limit\":0}",
         "{\"request\":\"audit-log\",\"provider\":\"\"}",
         "{\"request\":\"audit-export\",\"provider\":\"%\"}",
@@ -217,7 +217,7 @@ struct ControlSocketTests {
 
     @Test(arguments: [
         ControlRequest.status, .sync, .dropCache, .stop(drainSeconds: 0), .stop(drainSeconds: 90),
-        .auditNow(leaves: nil), .auditNow(leaves: 4096), .auditLog(limit: 1, provider: nil),
+        .auditNow(leaves: nil), .auditNow(leaves: 2048), .auditLog(limit: 1, provider: nil),
         .auditLog(limit: ControlRequest.receiptsMax, provider: "ab01"),
         .auditExport(provider: nil), .auditExport(provider: "0"),
     ])

@@ -47,6 +47,8 @@ struct MountOptionsTests {
         #expect(options.repairBytesPerSecond == 2 << 20)
         #expect(!options.delegates)
         #expect(options.epochSeconds == 1)
+        let most = try MountOptions(parsing: ["v", "/m", "-o", "audit-leaves=2048"])
+        #expect(most.auditLeaves == 2048)
         let plain = try MountOptions(parsing: ["v", "/m", "-o", "delegate=on"])
         #expect(plain.delegates && plain.auditLeaves == nil && plain.epochSeconds == nil)
     }
@@ -62,7 +64,7 @@ struct MountOptionsTests {
         ["v", "/m", "-o", "drain=-1"], ["v", "/m", "-o", "drain=soon"],
         ["v", "/m", "-o", "sync=placed"], ["v", "/m", "-o"], ["-x", "/m"], [], ["a", "b", "c"],
         ["v", "/m", "-o", "threads=0"], ["v", "/m", "-o", "audit-leaves=0"],
-        ["v", "/m", "-o", "audit-leaves=4097"], ["v", "/m", "-o", "repair-wait=-1"],
+        ["v", "/m", "-o", "audit-leaves=2049"], ["v", "/m", "-o", "repair-wait=-1"],
         ["v", "/m", "-o", "repair-rate=0"], ["v", "/m", "-o", "delegate=maybe"],
         ["v", "/m", "-o", "epoch=0"], ["v", "/m", "-o", "epoch=86401"],
     ])
