@@ -46,12 +46,11 @@ package final class Condition<State>: @unchecked Sendable {
     package func update<Result, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        let kernel = Simulation.current
-        lock(kernel)
+        if let kernel = Simulation.current { return try update(kernel, body) }
+        pthread_mutex_lock(mutex)
         defer {
             pthread_cond_broadcast(changed)
             pthread_mutex_unlock(mutex)
-            if let kernel { tellChange(kernel) }
         }
         return try body(&state)
     }
@@ -108,6 +107,19 @@ package final class Condition<State>: @unchecked Sendable {
         // Only one simulated thread runs at a time, so who holds it is one that was switched away
         // from inside a body: let it go on.
         while pthread_mutex_trylock(mutex) != 0 { kernel.yield() }
+    }
+
+    private func update<Result, Failure: Error>(
+        _ kernel: any SimulatedKernel,
+        _ body: (inout State) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        lock(kernel)
+        defer {
+            pthread_cond_broadcast(changed)
+            pthread_mutex_unlock(mutex)
+            tellChange(kernel)
+        }
+        return try body(&state)
     }
 
     private func tellChange(_ kernel: any SimulatedKernel) {
