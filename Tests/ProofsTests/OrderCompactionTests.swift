@@ -60,6 +60,17 @@ private func all(_ tree: OrderTree) -> [OrderEntry] { (0..<tree.count).map { tre
         }
     }
 
+    /// As `docs/proofs.md` shows it.
+    @Test func theExampleIsSo() throws {
+        var generator = SeededGenerator(seed: 19)
+        let (a, c) = (try entry(&generator), try entry(&generator))
+        let (d, e) = (try entry(&generator), try entry(&generator))
+        let gone = try (0..<3).map { _ in OrderEntry.tombstone(try entry(&generator).shard) }
+        var tree = try OrderTree(entries: [a, gone[0], c, gone[1], gone[2], d, e])
+        try tree.compact(dropping: 2)
+        #expect(all(tree) == [a, e, c, d, gone[2]])
+    }
+
     @Test func manyAtOnceOrOneAfterAnotherIsTheSame() throws {
         var generator = SeededGenerator(seed: 20)
         let before = try entries(300, oneIn: 3, &generator)
