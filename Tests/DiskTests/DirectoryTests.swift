@@ -57,4 +57,18 @@ struct DirectoryTests {
         #expect(Clock.now() > wall)
         #expect(Clock.processCPUSeconds() > 0)
     }
+
+    @Test func replacementTakesTheOldFilesName() throws {
+        try withScratch { directory in
+            try WholeFile.replace(directory + "/old", with: [1])
+            try WholeFile.replace(directory + "/new", with: [2])
+            try Directory.replace(directory + "/old", with: directory + "/new")
+            #expect(try Directory.list(directory) == ["old"])
+            #expect(try WholeFile.read(directory + "/old") == [2])
+            let error = #expect(throws: DiskError.self) {
+                try Directory.replace(directory + "/old", with: directory + "/new")
+            }
+            #expect(error?.isNotFound == true)
+        }
+    }
 }

@@ -1,5 +1,4 @@
 import Disk
-import Glibc
 import Logging
 import SQLite
 
@@ -72,7 +71,7 @@ enum BookSchema {
                 logger.error("the book of orders is begun anew: \(error)")
                 for suffix in ["", "-wal", "-shm"] {
                     // What is not there need not be moved; what cannot be moved fails below.
-                    _ = rename(path + suffix, path + ".damaged" + suffix)
+                    try? Directory.replace(path + ".damaged" + suffix, with: path + suffix)
                 }
             }
         }
