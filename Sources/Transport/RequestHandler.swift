@@ -85,6 +85,19 @@ package final class Reply: Sendable {
         answer(status: error.code.rawValue, small: message)
     }
 
+    /// A reply that sends what `change` makes of the frame of this one's answer; for `nil`, never
+    /// anything.
+    ///
+    /// For nodes that misbehave on purpose. `change` runs on the thread that answers, and gets the
+    /// frame with its header.
+    package func altered(by change: @escaping @Sendable ([UInt8]) -> [UInt8]?) -> Reply {
+        Reply(operation: operation, id: id, complain: complain) { header, bulk in
+            let frame = Array(header.readableBytesView) + Array(bulk?.readableBytesView ?? .init())
+            let send = self.take()
+            if let changed = change(frame) { send?(ByteBuffer(bytes: changed), nil) }
+        }
+    }
+
     private func answer(status: UInt8, small body: [UInt8]) {
         let header = Frame.replyHeader(
             operation: operation,
