@@ -220,7 +220,7 @@ crash_mount() {
 # check_volume NAME WHEN [--deep]: `mefs fsck` of a volume that is not mounted finds nothing; counts
 # in `checks`. A program that has no fsck yet is not asked.
 check_volume() {
-    mefs fsck --help >/dev/null 2>&1 || return 0
+    [[ $(mefs --help) == *$'\n'*' fsck '* ]] || return 0
     mefs fsck "$1" "${@:3}" >"$work/log/fsck" 2>&1 || die "$2: mefs fsck: $(head -n 20 "$work/log/fsck")"
     checks=$((${checks-0} + 1))
 }

@@ -12,6 +12,7 @@ between, but only in the bytes that it changes; a change that is noted as done m
 
 import contextlib
 import ctypes
+import errno
 import glob
 import hashlib
 import json
@@ -67,7 +68,11 @@ class Writer:
     """One process. `state` is name -> how it must be: file {sha, xattrs, links}, or a folder."""
 
     def __init__(self, mount, notes, seed):
-        self.folder = os.path.join(mount, "crash" + os.path.splitext(notes)[1])
+        # By a descriptor: once the mount is gone, its path leads to the directory below it.
+        top = os.open(mount, os.O_RDONLY | os.O_DIRECTORY)
+        if os.fstat(top).st_dev == os.stat(os.path.dirname(os.path.abspath(mount))).st_dev:
+            raise OSError(errno.ENOTCONN, "nothing is mounted there", mount)
+        self.folder = f"/proc/self/fd/{top}/crash" + os.path.splitext(notes)[1]
         self.notes = open(notes, "a", encoding="ascii")
         self.random = random.Random(seed)
         self.state, _ = replay(notes)

@@ -317,7 +317,7 @@ class Side:
 
     def do_set_flags(self, slot, flags):
         fd = self.slots[slot][0]
-        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_NONBLOCK)
         return fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_LARGEFILE
 
     def do_fsync(self, slot):
