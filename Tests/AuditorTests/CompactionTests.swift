@@ -109,7 +109,7 @@ import Transport
             let holdings = fixture.stripes.all.flatMap(\.shards)
             let known = holdings.map { fixture.book.provedAt($0.shard, at: $0.provider) }
             #expect(known.allSatisfy { $0 != nil })
-            let keeper = try Fixture(keeperOf: fixture)
+            var keeper = try Fixture(keeperOf: fixture)
             defer { keeper.removeFile() }
             for id in fixture.network.ids { try keeper.book.ensureOrder(with: id) }
             _ = try keeper.custodian.auditNow()
@@ -118,12 +118,37 @@ import Transport
             for holding in holdings {
                 #expect(fixture.book.provedAt(holding.shard, at: holding.provider) != nil)
             }
-            // Nor has another client to see a proof again for what it follows.
-            fixture.clock.advance(60)
-            try keeper.delete([])
-            _ = try keeper.custodian.auditNow()
+            // Nor has another client to see a proof again of what it follows.
+            try keeper.restart()
+            try keeper.follow()
+            let states = try fixture.book.orders().map(\.state)
+            let followed = try keeper.book.orders().map(\.state)
+            #expect(Set(followed) == Set(states))
             for holding in holdings {
                 #expect(keeper.book.provedAt(holding.shard, at: holding.provider) != nil)
+            }
+        }
+    }
+
+    @Test func whoFollowsIsToldOnlyWhatChanged() throws {
+        try Fixture.changing(providers: 6) { fixture in
+            try fixture.placeMany(40, shardBytes: Self.shardBytes)
+            var keeper = try Fixture(keeperOf: fixture)
+            defer { keeper.removeFile() }
+            for id in fixture.network.ids { try keeper.book.ensureOrder(with: id) }
+            try fixture.delete(Array(fixture.stripes.all[..<6]))
+            for id in fixture.network.ids {
+                fixture.book.compact(id)
+                _ = fixture.network.change(id) { $0.changesTold = 0 }
+            }
+            try keeper.restart()
+            try keeper.follow()
+            let states = try fixture.book.orders().map(\.state)
+            let followed = try keeper.book.orders().map(\.state)
+            #expect(Set(followed) == Set(states))
+            for id in fixture.network.ids {
+                let told = fixture.network.change(id) { $0.changesTold } ?? 99
+                #expect(told <= 6)
             }
         }
     }

@@ -166,6 +166,13 @@ struct Fixture {
     /// Goes on with the files of what it was copied to.
     mutating func use(_ copy: Fixture) { path = copy.path }
 
+    /// Has a book that was just opened take in what others did: it cannot know before that what it
+    /// is to remove is not there.
+    func follow() throws {
+        let shard = try #require(ShardID(bytes: [UInt8](repeating: 1, count: 16)))
+        for id in network.ids { try book.remove([shard], from: id) }
+    }
+
     /// Takes stripes away as the volume does: out of the orders, then deleted.
     func delete(_ gone: [StripeManifest]) throws {
         stripes.state.withLock { state in

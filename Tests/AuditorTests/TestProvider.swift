@@ -45,6 +45,8 @@ struct TestProvider {
     /// Whether it knows compactions; older programs do not.
     var isCompacting = true
     var compactions = 0
+    /// Changes in answers to who follows its orders.
+    var changesTold = 0
     /// Amendments and compactions that are made, and whose answer is lost.
     var answersLost = 0
     /// Answers a compaction with the state before.
@@ -177,7 +179,7 @@ struct TestProvider {
     /// Pages are small, so that tests see several.
     static let pageMax = 5
 
-    func delta(_ query: FetchOrder) throws(NetworkError) -> OrderDelta {
+    mutating func delta(_ query: FetchOrder) throws(NetworkError) -> OrderDelta {
         guard let order = orders[query.order] else { throw NetworkError(.notFound, "no order") }
         var changes: [OrderChange] = []
         var next: UInt64?
@@ -196,6 +198,7 @@ struct TestProvider {
                 )
             }
         }
+        changesTold += changes.count
         return OrderDelta(
             terms: order.terms,
             state: order.state,
