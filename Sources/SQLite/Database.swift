@@ -41,7 +41,13 @@ package final class Database {
 
     /// Names the file system (SQLite calls it a VFS) of a connection, asked at its opening; `nil` is
     /// the system's.
-    private static let fileSystem = Mutex<(@Sendable () -> String?)?>(nil)
+    ///
+    /// A struct, because a bare closure in a `Mutex` gets one more thunk around it at each look.
+    private struct FileSystemChoice {
+        let name: @Sendable () -> String?
+    }
+
+    private static let fileSystem = Mutex<FileSystemChoice?>(nil)
 
     package let path: String
     let connection: OpaquePointer
@@ -68,7 +74,7 @@ package final class Database {
             path,
             &opened,
             mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-            Self.fileSystem.withLock { $0 }?()
+            Self.fileSystem.withLock { $0 }?.name()
         )
         guard status == SQLITE_OK, let opened else {
             let reason = String(cString: sqlite3_errstr(status))
@@ -96,7 +102,7 @@ package final class Database {
     ///
     /// For simulations, which live beside the real world in one process.
     package static func chooseFileSystem(_ choice: @escaping @Sendable () -> String?) {
-        fileSystem.withLock { $0 = choice }
+        fileSystem.withLock { $0 = FileSystemChoice(name: choice) }
     }
 
     /// Turns the write-ahead log on and says when its commits are synced.

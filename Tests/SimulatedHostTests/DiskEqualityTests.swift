@@ -10,7 +10,7 @@ struct DiskEqualityTests {
     /// What one call answered, sizes, bytes or error number.
     private typealias Answers = [String]
 
-    @Test(arguments: 0..<25 as Range<UInt64>)
+    @Test(arguments: 0..<8 as Range<UInt64>)
     func randomCallsAnswerAsTheKernelDoes(_ seed: UInt64) throws {
         let world = SimulatedWorld(seed: seed)
         let simulated = try world.run(on: world.machine("host")) {
@@ -87,12 +87,20 @@ struct DiskEqualityTests {
             case 7: try file.syncData()
             default:
                 let bytes = try file.read(at: offset, count: count)
-                return "\(bytes.count) \(bytes.reduce(UInt64(17)) { $0 &* 31 &+ UInt64($1) })"
+                return summary(bytes)
             }
-            let bytes = try file.read(at: 0, count: 60_000)
-            return "\(try file.size()) \(bytes.reduce(UInt64(17)) { $0 &* 31 &+ UInt64($1) })"
+            return "\(try file.size()) \(summary(try file.read(at: 0, count: 60_000)))"
         } catch {
             return "error \(error.errno)"
         }
+    }
+
+    /// Count and sum of the bytes, eight at a time.
+    private static func summary(_ bytes: [UInt8]) -> String {
+        let padded = bytes + [UInt8](repeating: 0, count: 8 - bytes.count % 8)
+        let sum = padded.withUnsafeBytes { buffer in
+            buffer.bindMemory(to: UInt64.self).reduce(UInt64(17)) { $0 &* 31 &+ $1 }
+        }
+        return "\(bytes.count) \(sum)"
     }
 }

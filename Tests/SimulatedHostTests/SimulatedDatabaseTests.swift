@@ -146,17 +146,17 @@ struct SimulatedDatabaseTests {
         init(_ value: Value) { self.value = Mutex(value) }
     }
 
-    @Test(arguments: 0..<12 as Range<UInt64>)
+    @Test(arguments: 0..<6 as Range<UInt64>)
     func noCrashLosesASyncedTransaction(_ seed: UInt64) throws {
         let fault = try findFault(
             seed: seed,
             [.powerCut, .kill, .powerCut],
-            everyOperation: 1...90
+            everyOperation: 1...70
         )
         #expect(fault == nil)
     }
 
-    @Test(arguments: 0..<4 as Range<UInt64>)
+    @Test(arguments: 0..<2 as Range<UInt64>)
     func noCrashOfAnOrderedDiskLosesOne(_ seed: UInt64) throws {
         let fault = try findFault(
             seed: seed,
