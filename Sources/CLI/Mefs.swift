@@ -14,8 +14,8 @@ struct Mefs: ParsableCommand {
         version: Version.text,
         subcommands: [
             VolumeCommand.self, StatusCommand.self, SyncCommand.self, WaitCommand.self,
-            AuditCommand.self, CacheCommand.self, NetworkCommand.self, ProviderCommand.self,
-            KeeperCommand.self, VersionCommand.self,
+            AuditCommand.self, CacheCommand.self, FsckCommand.self, NetworkCommand.self,
+            ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
         ]
     )
 }
@@ -30,7 +30,7 @@ enum EntryPoint {
             var command = try Mefs.parseAsRoot()
             try command.run()
         } catch {
-            exit(ControlFailure.report(error))
+            exit(FsckCommand.exitStatus(for: error) ?? ControlFailure.report(error))
         }
     }
 }

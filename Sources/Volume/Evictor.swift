@@ -122,7 +122,13 @@ final class Evictor: Sendable {
         of ino: InodeNumber
     ) throws(FileSystemError) -> UInt64 {
         let content = contents.content(of: ino)
-        try content.load(from: metadata, cachePath: cache.path(of: content.ino))
+        do throws(FileSystemError) {
+            try content.load(from: metadata, cachePath: cache.path(of: content.ino))
+        } catch {
+            // Reaped since its rows were read.
+            guard error.code == .notFound else { throw error }
+            return 0
+        }
         return try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { return 0 }
             var evicted: [BlockIndex] = []
