@@ -7,6 +7,10 @@
  *   clock SECONDS       the wall clock is so much ahead (or behind, if negative)
  *
  * Without the file, or with another line, all is as it is without this library.
+ *
+ * With FAULT_EMULATE, for a filesystem below that directory that lacks them (LazyFS), holes are punched
+ * by writing zeros, nothing is reserved, no part of a file is a hole, and a rename that must replace
+ * nothing looks first.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,8 +52,8 @@ static void refresh(void) {
     if (count > 0) sscanf(text, "%15s %lld %lld", kind, &first, &second);
 }
 
-static int below(int fd) {
-    const char *path = getenv("FAULT_PATH");
+static int below(const char *variable, int fd) {
+    const char *path = getenv(variable);
     char link[64], target[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t count = readlink(link, target, sizeof target - 1);
@@ -63,7 +67,7 @@ static int fails(const char *what, int fd) {
     int result = 0, saved = errno;
     pthread_mutex_lock(&lock);
     refresh();
-    if (strcmp(kind, what) == 0 && below(fd)) {
+    if (strcmp(kind, what) == 0 && below("FAULT_PATH", fd)) {
         result = calls >= first && calls < first + second;
         calls++;
     }
@@ -91,10 +95,49 @@ ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t at) {
     FAILS("write", fd);
     return REAL(pwritev)(fd, pieces, count, at);
 }
+static int fallocate_by_writing(int fd, int mode, off_t at, off_t count) {
+    static const char zeros[65536];
+    struct stat status;
+    if (fstat(fd, &status) != 0) return -1;
+    off_t end = at + count;
+    int is_zeroing = mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE);
+    if (!(mode & FALLOC_FL_KEEP_SIZE) && end > status.st_size && syscall(SYS_ftruncate, fd, end) != 0)
+        return -1;
+    if (end > status.st_size) end = status.st_size;
+    while (is_zeroing && at < end) {
+        size_t part = end - at < (off_t)sizeof zeros ? (size_t)(end - at) : sizeof zeros;
+        long done = syscall(SYS_pwrite64, fd, zeros, part, at);
+        if (done <= 0) return -1;
+        at += done;
+    }
+    return 0;
+}
 int fallocate(int fd, int mode, off_t at, off_t count) {
     FAILS("write", fd);
+    if (below("FAULT_EMULATE", fd)) return fallocate_by_writing(fd, mode, at, count);
     return syscall(SYS_fallocate, fd, mode, at, count);
 }
+off_t lseek(int fd, off_t at, int whence) {
+    struct stat status;
+    if ((whence == SEEK_DATA || whence == SEEK_HOLE) && below("FAULT_EMULATE", fd)) {
+        if (fstat(fd, &status) != 0) return -1;
+        if (at < status.st_size) return whence == SEEK_DATA ? at : status.st_size;
+        errno = ENXIO;
+        return -1;
+    }
+    return syscall(SYS_lseek, fd, at, whence);
+}
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags) {
+    if (getenv("FAULT_EMULATE") && flags == 1) {
+        if (faccessat(to, new, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+            errno = EEXIST;
+            return -1;
+        }
+        flags = 0;
+    }
+    return syscall(SYS_renameat2, from, old, to, new, flags);
+}
+off64_t lseek64(int fd, off64_t at, int whence) { return lseek(fd, at, whence); }
 int ftruncate(int fd, off_t size) {
     FAILS("write", fd);
     return syscall(SYS_ftruncate, fd, size);

@@ -62,7 +62,9 @@ class Side:
         for slot in list(self.slots):
             self.do_close(slot)
         os.chdir("/")
-        os.close(self.top)
+        if self.top is not None:
+            os.close(self.top)
+        self.top = None
 
     def perform(self, step):
         """The result of one step: a value that can be compared, or the name of an errno."""
