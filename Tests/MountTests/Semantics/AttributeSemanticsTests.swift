@@ -92,18 +92,26 @@ struct AttributeSemanticsTests {
                 os.pwrite(plain, b'x', step); os.fstat(plain)
                 os.fchmod(fd, 0o600 + step % 2); later(os.fstat(fd))
                 os.utime('written'); later(os.fstat(fd))
-                os.mkdir('d/x'); later(os.stat('d')); os.rmdir('d/x'); later(os.stat('d'))
+                os.mkdir('d/x'); later(os.stat('d')); os.utime('d'); status = os.stat('d')
+                assert last <= status.st_mtime_ns <= status.st_ctime_ns; later(status)
+                os.rmdir('d/x'); later(os.stat('d'))
             """
         )
     }
 
-    @Test("atime-1") func readingMovesNoAccessTime() throws {
+    @Test("atime-1") func readingMovesTheAccessTimeOnceAfterAChange() throws {
         try holds(
             """
-            make('f', b'x'); os.mkdir('d'); os.symlink('f', 's')
-            for name in ('f', 'd', 's'): os.utime(name, ns=(9, 9), follow_symlinks=False)
-            read('f'); os.listdir('d'); os.readlink('s'); drop(); read('f')
-            assert all(os.lstat(name).st_atime_ns == 9 for name in ('f', 'd', 's'))
+            make('f', b'x' * 5000); os.mkdir('d'); make('d/e'); os.symlink('f', 's')
+            def moves(name, reading):
+                before = os.lstat(name).st_atime_ns; time.sleep(0.01); reading()
+                return os.lstat(name).st_atime_ns > before
+            readings = {'f': lambda: read('f'), 'd': lambda: os.listdir('d')}
+            for name, reading in readings.items():
+                os.utime(name, ns=(9, 9)); assert moves(name, reading), name
+                assert not moves(name, reading), name
+            write('f', b'changed'); make('d/g')
+            assert all(moves(name, reading) for name, reading in readings.items())
             """
         )
     }
@@ -164,6 +172,58 @@ struct AttributeSemanticsTests {
             clears(lambda: os.truncate('f', 2), 65534)
             clears(lambda: os.close(os.open('f', os.O_WRONLY | os.O_TRUNC)), 65534)
             clears(lambda: fallocate(os.open('f', os.O_WRONLY), 0, 0, 100), 65534)
+            """
+        )
+    }
+
+    @Test("acl-1") func accessListsAreKeptToAndMasked() throws {
+        try holds(
+            """
+            write('f', b'x'); os.chmod('f', 0o640); os.chmod('.', 0o755)
+            def list_(mask):
+                return acl((USER_OBJ, 6, NOBODY), (USER, 6, 1234), (GROUP_OBJ, 4, NOBODY),
+                           (GROUP, 4, 4242), (MASK, mask, NOBODY), (OTHER, 0, NOBODY))
+            os.setxattr('f', 'system.posix_acl_access', list_(6))
+            def may_write(): os.close(os.open('f', os.O_RDWR))
+            def may_read(): read('f'); fails('EACCES', os.open, 'f', os.O_RDWR)
+            def may_nothing(): fails('EACCES', os.open, 'f', os.O_RDONLY)
+            become(1234, may_write); become(65533, may_read, groups=[4242])
+            become(65532, may_nothing)
+            os.setxattr('f', 'system.posix_acl_access', list_(4)); become(1234, may_read)
+            os.removexattr('f', 'system.posix_acl_access'); become(1234, may_nothing)
+            """
+        )
+    }
+
+    @Test("acl-2") func chmodChangesTheMaskOfAnAccessList() throws {
+        try holds(
+            """
+            write('f', b'x')
+            def list_(mask):
+                return acl((USER_OBJ, 6, NOBODY), (USER, 7, 1234), (GROUP_OBJ, 4, NOBODY),
+                           (MASK, mask, NOBODY), (OTHER, 0, NOBODY))
+            os.setxattr('f', 'system.posix_acl_access', list_(7))
+            assert os.stat('f').st_mode & 0o777 == 0o670
+            os.chmod('f', 0o640); assert os.getxattr('f', 'system.posix_acl_access') == list_(4)
+            """
+        )
+    }
+
+    @Test("acl-3") func defaultListsAreHandedDownInsteadOfTheUmask() throws {
+        try holds(
+            """
+            os.umask(0o077); os.mkdir('d')
+            default = acl((USER_OBJ, 7, NOBODY), (USER, 7, 1234), (GROUP_OBJ, 5, NOBODY),
+                          (MASK, 7, NOBODY), (OTHER, 5, NOBODY))
+            os.setxattr('d', 'system.posix_acl_default', default)
+            os.mkdir('d/e', 0o777); os.close(os.open('d/f', os.O_CREAT | os.O_WRONLY, 0o666))
+            assert os.getxattr('d/e', 'system.posix_acl_default') == default
+            assert os.stat('d/e').st_mode & 0o777 == 0o775
+            assert os.stat('d/f').st_mode & 0o777 == 0o664
+            assert os.getxattr('d/f', 'system.posix_acl_access') == acl(
+                (USER_OBJ, 6, NOBODY), (USER, 7, 1234), (GROUP_OBJ, 5, NOBODY),
+                (MASK, 6, NOBODY), (OTHER, 4, NOBODY))
+            fails('EACCES', os.setxattr, 'd/f', 'system.posix_acl_default', default)
             """
         )
     }

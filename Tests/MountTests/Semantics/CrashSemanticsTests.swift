@@ -281,9 +281,15 @@ struct CrashSemanticsTests {
                 os.makedirs('a/b'); write('a/b/f', bytes_of(1_500_000)); os.link('a/b/f', 'a/g')
                 os.symlink('to', 's'); os.mkfifo('p', 0o600); os.chown('a/g', 3, 4); os.mkdir('e')
                 os.mknod('c', 0o600 | stat.S_IFCHR, os.makedev(1, 3)); os.chmod('a', 0o1755)
-                os.setxattr('a', 'user.x', b'1'); os.utime('a/g', ns=(5, -6)); os.unlink('a/b/f')
+                os.setxattr('a', 'user.x', b'1')
+                list_ = acl((USER_OBJ, 7, NOBODY), (USER, 7, 12), (GROUP_OBJ, 5, NOBODY),
+                            (MASK, 7, NOBODY), (OTHER, 5, NOBODY))
+                os.setxattr('a', 'system.posix_acl_access', list_)
+                os.setxattr('a', 'system.posix_acl_default', list_)
+                os.utime('a/g', ns=(5, -6)); os.unlink('a/b/f')
                 fd = make('sparse'); os.ftruncate(fd, 1 << 40); os.close(fd)
                 os.truncate('sparse', 1 << 21)
+                list(tree())  # Reading for the first time moves access times.
                 with open(root + '/plain/tree', 'w') as file: file.write(repr(list(tree())))
                 """
         )
@@ -294,6 +300,21 @@ struct CrashSemanticsTests {
                 with open(root + '/plain/tree') as file: assert file.read() == repr(list(tree()))
                 """
         )
+    }
+
+    @Test("atime-2") func noReadingMovesTheAccessTimeUnderNoatime() throws {
+        let story = try Story()
+        try story.runs("make('f', b'x'); os.mkdir('d'); make('d/e')")
+        #expect(try story.volume.unmount().code == 0)
+        try story.volume.mount(["-o", "noatime"])
+        try story.runs(
+            """
+            os.utime('f', ns=(9, 10)); os.utime('d', ns=(9, 10)); read('f'); os.listdir('d')
+            assert os.stat('f').st_atime_ns == os.stat('d').st_atime_ns == 9
+            """
+        )
+        #expect(try story.volume.unmount().code == 0)
+        try story.shared.mount()
     }
 
     @Test("readonly-1") func aReadOnlyMountChangesNothing() throws {

@@ -150,6 +150,9 @@ extension Program {
             return c('fallocate', fd, mode, long(at), long(count))
         def rename2(old, new, flags):
             return c('renameat2', -100, old.encode(), -100, new.encode(), flags)
+        USER_OBJ, USER, GROUP_OBJ, GROUP, MASK, OTHER, NOBODY = 1, 2, 4, 8, 16, 32, 0xFFFFFFFF
+        def acl(*entries):
+            return struct.pack('<I', 2) + b''.join(struct.pack('<HHI', *entry) for entry in entries)
         def mefs(*words):
             socket = os.getxattr('.', 'user.mefs.control')
             subprocess.run([os.readlink(f'/proc/{mount_process}/exe').replace('mount.mefs', 'mefs'),
