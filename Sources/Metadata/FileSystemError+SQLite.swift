@@ -13,7 +13,10 @@ extension FileSystemError {
             } else {
                 .inputOutput
             }
-        self.init(code, "metadata database: \(error)")
+        let advice =
+            error.isCorrupt
+            ? "; the file is damaged: 'mefs fsck' tells where, a copy of it put back mends it" : ""
+        self.init(code, "metadata database: \(error)\(advice)")
     }
 }
 

@@ -36,6 +36,9 @@ struct FileContentState: Sendable {
             return SegmentMask(covering: 0..<Int(location.validBytes))
         }
 
+        /// Whether it is placed and the cache holds all of it.
+        var isHeld: Bool { location != nil && placedSegments.subtracting(resident).isEmpty }
+
         /// What must be fetched before `wanted` can be read from the cache.
         func missing(_ wanted: SegmentMask) -> SegmentMask {
             dirtySince == nil ? wanted.intersection(placedSegments).subtracting(resident) : []

@@ -353,9 +353,13 @@ final class Uploader: Sendable {
             guard var block = state.blocks[key.index.rawValue], let token = block.dirtySince,
                 !state.isReaped
             else { return nil }
-            guard let size = try metadata.attributesIfPresent(of: key.ino)?.size,
-                size > key.index.offset
-            else { return nil }
+            guard let size = try metadata.attributesIfPresent(of: key.ino)?.size else { return nil }
+            guard size > key.index.offset else {
+                // A mark whose write never made the file longer: a crash came between, or a refusal.
+                try metadata.removeBlocks(key.ino, key.index..<key.index.next)
+                state.blocks[key.index.rawValue] = nil
+                return nil
+            }
             let plain = Int(min(UInt64(Geometry.blockBytes), size - key.index.offset))
             guard builder.hasRoom(plainBytes: plain) else { return (0, 0, token) }
             try cache.read(

@@ -1,6 +1,7 @@
 package import Primitives
 import Cache
 import Disk
+import Logging
 import Metadata
 import Synchronization
 
@@ -11,8 +12,9 @@ import Synchronization
 //   1. the dirty mark is committed (survives SIGKILL),
 //   2. the bytes are written to the cache file,
 //   3. size and time are recorded, to be committed with the next batch.
-// For a block that was a hole, step 1 joins the batch of step 3: if both are lost, the block is a
-// hole again and recovery punches the bytes.
+// A block of which the cache holds nothing, a hole or one that is overwritten whole, is marked last:
+// until then it is what it was, and recovery punches the bytes. So a write that the disk refuses
+// half-way takes nothing from such a block: the bytes are punched at once.
 
 extension VolumeEngine {
     /// How often a read or write is tried again when what it fetched was evicted under it.
@@ -95,13 +97,20 @@ extension VolumeEngine {
                 guard !state.isReaped else { throw Self.gone(content.ino) }
                 let missing = Self.missingForWrite(range, in: state)
                 guard missing.isEmpty else { return missing }
-                try markDirty(range, of: content.ino, in: &state)
-                try apply()
-                try metadata.recordWrite(
-                    content.ino,
-                    growingTo: growsTo ?? range.upperBound,
-                    now: now()
-                )
+                let empty = try emptied(range, of: content.ino, in: &state)
+                try markDirty(range, of: content.ino, in: &state) { !empty.contains($0) }
+                do throws(FileSystemError) {
+                    try apply()
+                    try metadata.recordWrite(
+                        content.ino,
+                        growingTo: growsTo ?? range.upperBound,
+                        now: now()
+                    )
+                    try markDirty(range, of: content.ino, in: &state) { empty.contains($0) }
+                } catch {
+                    takeBack(empty, of: content.ino, in: state)
+                    throw error
+                }
                 return missing
             }
             if missing.isEmpty {
@@ -117,20 +126,72 @@ extension VolumeEngine {
         )
     }
 
-    /// Marks the blocks of `range` dirty; the caller holds the content's lock for writing and
-    /// writes the bytes next.
-    func markDirty(
+    /// The blocks of `range` of which the cache holds nothing that counts: holes, and clean blocks
+    /// that will be overwritten whole, whose cached rest is forgotten.
+    private func emptied(
         _ range: Range<UInt64>,
         of ino: InodeNumber,
         in state: inout FileContentState
+    ) throws(FileSystemError) -> Set<UInt64> {
+        var empty: Set<UInt64> = []
+        var forgotten: [BlockKey] = []
+        for (index, _) in BlockIndex.parts(of: range) {
+            guard var block = state.blocks[index.rawValue] else {
+                empty.insert(index.rawValue)
+                continue
+            }
+            guard block.dirtySince == nil, !block.missing(.all).isEmpty else { continue }
+            empty.insert(index.rawValue)
+            guard !block.resident.isEmpty else { continue }
+            block.resident = []
+            state.blocks[index.rawValue] = block
+            forgotten.append(BlockKey(ino, index))
+        }
+        if !forgotten.isEmpty {
+            _ = try metadata.evict(forgotten)
+            try metadata.commit()
+        }
+        return empty
+    }
+
+    /// After a write that was refused half-way: no byte of it is left in blocks that were `empty`,
+    /// nor past the end of the file.
+    private func takeBack(
+        _ empty: Set<UInt64>,
+        of ino: InodeNumber,
+        in state: borrowing FileContentState
+    ) {
+        do throws(FileSystemError) {
+            for index in empty where state.blocks[index]?.dirtySince == nil {
+                let start = BlockIndex(index).offset
+                try cache.punch(ino, start..<start + UInt64(Geometry.blockBytes))
+            }
+            try cache.truncate(ino, to: try metadata.attributes(of: ino).size)
+        } catch {
+            logger.warning(
+                "inode \(ino.rawValue): what a refused write left in the cache stays: \(error.message)"
+            )
+        }
+    }
+
+    /// Marks those blocks of `range` dirty that `isWanted`; the caller holds the content's lock for
+    /// writing.
+    ///
+    /// Of a block that the cache holds, before its bytes are written; of any other, after.
+    private func markDirty(
+        _ range: Range<UInt64>,
+        of ino: InodeNumber,
+        in state: inout FileContentState,
+        where isWanted: (UInt64) -> Bool
     ) throws(FileSystemError) {
         var mustCommit = false
         let first = BlockIndex(containing: range.lowerBound).rawValue
         let last = BlockIndex(containing: range.upperBound - 1).rawValue
-        for index in first...last {
+        for index in first...last where isWanted(index) {
             var block = state.blocks[index] ?? .hole
             if block.dirtySince == nil || block.snapshotTaken {
-                mustCommit = mustCommit || block.location != nil || block.snapshotTaken
+                // The bytes of a clean block that is not wholly cached are written already.
+                mustCommit = mustCommit || block.snapshotTaken || block.isHeld
                 // Only a sync makes the block durable in the cache. Until then the metadata
                 // notes no residency, so that a power cut brings back the placed version.
                 block.dirtySince = try metadata.markDirty(
