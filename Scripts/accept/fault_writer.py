@@ -50,8 +50,11 @@ def store(path, data):
 
 def write(mount, notes, total, count_max, failures_max):
     generator = random.Random(notes)
-    os.makedirs(folder(mount, notes), exist_ok=True)
     told, acknowledged, done, failures = collections.Counter(), 0, 0, 0
+    try:
+        os.makedirs(folder(mount, notes), exist_ok=True)
+    except OSError as error:
+        told["mkdir", errno.errorcode.get(error.errno, str(error.errno))] += 1
     with open(notes, "a", encoding="ascii") as log:
         for number in range(count_max):
             data = generator.randbytes(generator.choice([100_000, 700_000, 2_000_000]))
