@@ -9,8 +9,8 @@
  * Without the file, or with another line, all is as it is without this library.
  *
  * With FAULT_EMULATE, for a filesystem below that directory that lacks them (LazyFS), holes are punched
- * by writing zeros, nothing is reserved, no part of a file is a hole, and a rename that must replace
- * nothing looks first.
+ * by writing zeros, nothing is reserved, no part of a file is a hole, a rename that must replace
+ * nothing looks first, and the room is that of the directory itself.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -136,6 +137,12 @@ int renameat2(int from, const char *old, int to, const char *new, unsigned flags
         flags = 0;
     }
     return syscall(SYS_renameat2, from, old, to, new, flags);
+}
+int statvfs(const char *path, struct statvfs *space) {
+    int result = REAL(statvfs)(path, space);
+    const char *other = getenv("FAULT_EMULATE");
+    if (result != 0 || space->f_blocks != 0 || other == NULL) return result;
+    return REAL(statvfs)(other, space);
 }
 off64_t lseek64(int fd, off64_t at, int whence) { return lseek(fd, at, whence); }
 int ftruncate(int fd, off_t size) {
