@@ -267,7 +267,8 @@ import Transport
             }
             #expect(eventually { (try? owner.status().damagedShards) == 2 })
             #expect(eventually { provider.log.contains("the store was read to its end") })
-            #expect(try owner.status().scrubbedBytes >= 5 * 100 << 10)
+            // What was read to its end may have been the store before the restart.
+            #expect(eventually { (try? owner.status().scrubbedBytes) ?? 0 >= 5 * 100 << 10 })
             #expect(provider.log.contains("shard \(shards[1].id) is damaged: chunk 4 is corrupt"))
             #expect(
                 Set(try order.audit(1).damaged) == [shards[1].id, shards[4].id]
