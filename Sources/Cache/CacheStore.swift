@@ -118,6 +118,20 @@ package final class CacheStore: Sendable {
         }
     }
 
+    /// Makes the range read as zero, as `punch` does, in a file that reaches its end: made and
+    /// lengthened if need be, so that zeros which are news can be told from bytes that are lost.
+    ///
+    /// Nobody may write to the inode meanwhile.
+    package func zero(_ ino: InodeNumber, _ range: Range<UInt64>) throws(FileSystemError) {
+        do throws(DiskError) {
+            let file = try file(ino)
+            try file.punchHole(range)
+            if try file.size() < range.upperBound { try file.truncate(to: range.upperBound) }
+        } catch {
+            throw failure(error)
+        }
+    }
+
     /// Cuts the cache file at `size` or lengthens it by a hole; nothing happens if there is none.
     package func truncate(_ ino: InodeNumber, to size: UInt64) throws(FileSystemError) {
         do throws(DiskError) {

@@ -168,7 +168,7 @@ extension VolumeEngine {
         let index = BlockIndex(containing: range.lowerBound).rawValue
         if content.state.read({ $0.blocks[index] == nil }) { return }
         try change(content, range: range, wait: wait, growsTo: 0) { () throws(FileSystemError) in
-            try cache.punch(content.ino, range)
+            try cache.zero(content.ino, range)
         }
     }
 

@@ -234,6 +234,14 @@ struct CheckDamageTests {
         #expect(Set(Self.damages.map(\.kind)) == wanted)
     }
 
+    @Test func everyKindIsOnThePage() throws {
+        var root = Directory.parent(of: #filePath)
+        for _ in 0..<2 { root = Directory.parent(of: root) }
+        let page = String(decoding: try WholeFile.read(root + "/docs/fsck.md"), as: UTF8.self)
+        for kind in CheckFinding.Kind.allCases { #expect(page.contains("`\(kind.rawValue)`")) }
+        for kind in CheckNote.Kind.allCases { #expect(page.contains("`\(kind.rawValue)`")) }
+    }
+
     @Test func theSampleIsWhole() throws {
         try withSample { path in
             let report = try check(path)

@@ -61,6 +61,32 @@ struct CheckTests {
         }
     }
 
+    /// All that counted of a placed block that is not cached becomes zero: nothing is fetched, and
+    /// there was no cache file that the change could be in.
+    @Test func zerosOfAnEvictedBlockAreChangesToo() throws {
+        try VolumeFixture.with { fixture in
+            var random = SeededGenerator(seed: 10)
+            try fixture.open { engine in
+                let ino = try engine.makeFile("a")
+                try engine.write(random.bytes(100_000), at: 0, to: ino)
+                try engine.place()
+                try engine.resize(ino, to: 3 << 20)
+            }
+            // As after the loss of the cache's disk.
+            try Directory.remove(tree: fixture.configuration.cacheDirectory)
+            try fixture.open { engine in
+                let ino = try engine.find("a")
+                try engine.punchHole(ino, range: 0..<200_000, wait: .allowed)
+            }
+            let report = try fixture.check(network: fixture.network, deep: true)
+            #expect(report.findings == [])
+            try fixture.open { engine in
+                let bytes = try engine.read(try engine.find("a"), 0..<200_000)
+                #expect(bytes.allSatisfy { $0 == 0 })
+            }
+        }
+    }
+
     @Test func aVolumeNeverOpenedIsClean() throws {
         try VolumeFixture.with { fixture in
             let report = try fixture.check()
