@@ -42,6 +42,9 @@ struct SimulateCommand: ParsableCommand {
     @Flag(help: "Run each trial twice and compare all that happened.")
     var verifyDeterminism = false
 
+    /// Events printed of a failure.
+    private static let eventsShown = 250
+
     func validate() throws {
         guard seeds >= 1, steps >= 1, rounds >= 1, (1...256).contains(jobs),
             steps <= 100_000, rounds <= 100_000,
@@ -107,7 +110,8 @@ struct SimulateCommand: ParsableCommand {
         let command =
             "Scripts/simulate --seed \(result.seed) --steps \(steps) --rounds \(rounds)"
             + " --crash \(crash.rawValue)"
-        Output.line((result.trace + ["FAILED: \(failure)", command]).joined(separator: "\n"))
+        let events = result.trace.suffix(trace ? .max : Self.eventsShown)
+        Output.line((events + ["FAILED: \(failure)", command]).joined(separator: "\n"))
     }
 }
 

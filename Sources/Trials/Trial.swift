@@ -99,7 +99,7 @@ package final class Trial: Sendable {
         for round in 0..<plan.rounds {
             guard runRound(round) else { return finish() }
         }
-        _ = attempt(plan.rounds) { try end() }
+        _ = attempt(state.withLock { $0.report.rounds }) { try end() }
         return finish()
     }
 
@@ -131,10 +131,8 @@ package final class Trial: Sendable {
             }
             let before = owner.mutations
             owner.crash(after: count, kind)
-            guard let end = attempt(round, { try live(round, steps: plan.steps) }) else {
-                return false
-            }
-            note(end, kind, mutations: owner.mutations - before)
+            guard let end = attempt(round, { try live(round, kind) }) else { return false }
+            note(end, mutations: owner.mutations - before)
             if end != .crashedOpening || number == Self.crashesInARowMax - 1 { return true }
         }
         return true
@@ -148,7 +146,8 @@ package final class Trial: Sendable {
         }
     }
 
-    private func note(_ end: End, _ kind: CrashKind, mutations: Int) {
+    private func note(_ end: End, mutations: Int) {
+        let kind = owner.lastCrash ?? .kill
         state.withLock { state in
             state.report.rounds += 1
             if kind == .kill { state.report.kills += 1 } else { state.report.powerCuts += 1 }
@@ -203,10 +202,13 @@ package final class Trial: Sendable {
             if losesCache { try Directory.remove(tree: configuration.cacheDirectory) }
             let life = Life(steps: 0) { [owner] in owner.isDown }
             life.isCalm = true
-            guard let engine = try open(life), let model = try judge(engine, life) else {
+            guard let engine = try open(life) else {
                 throw TrialFailure("the machine went down by itself")
             }
             do {
+                guard let model = try judge(engine, life) else {
+                    throw TrialFailure("the machine went down by itself")
+                }
                 try body(Finale(engine: engine, model: model, network: network, life: life))
             } catch {
                 _ = try? engine.shutdown(drainSeconds: 0)
@@ -240,12 +242,12 @@ package final class Trial: Sendable {
 
     // MARK: One life
 
-    private func live(_ round: Int, steps: Int) throws -> End {
+    private func live(_ round: Int, _ kind: CrashKind) throws -> End {
         try world.run(on: owner) { [self] in
             try network.start()
             network.calmDown()
             defer { network.stop() }
-            let life = Life(steps: steps) { [owner] in owner.isDown }
+            let life = Life(steps: plan.steps) { [owner] in owner.isDown }
             life.isCalm = true
             guard let engine = try open(life) else { return .crashedOpening }
             defer { _ = try? engine.shutdown(drainSeconds: 0) }
@@ -253,7 +255,7 @@ package final class Trial: Sendable {
             try use(engine, model, life, round)
             if !owner.isDown {
                 // The crash that was planned comes later than the last operation.
-                state.withLock { chooseKind(&$0) } == .kill ? owner.kill() : owner.cutPower()
+                kind == .kill ? owner.kill() : owner.cutPower()
             }
             return .crashed
         }

@@ -5,7 +5,7 @@ extension Model.State {
     /// Gives placeholders the numbers of the inodes that were made before a crash cut off the
     /// answer.
     mutating func bindPlaceholders(in found: FoundTree) {
-        for placeholder in nodes.keys.sorted() where placeholder.rawValue > UInt64(Int64.max) {
+        for placeholder in nodes.keys.sorted() where placeholder.isPlaceholder {
             for (parent, node) in nodes.sorted(by: { $0.key < $1.key }) {
                 let names = node.state?.children.filter { $0.value == placeholder } ?? [:]
                 for name in names.keys {

@@ -63,9 +63,9 @@ final class Model: Sendable {
 
     init(root: Attributes) {
         var initial = State()
-        initial.nodes[.root] = Node(
-            versions: [Version(state: NodeState(root), operation: 0)]
-        )
+        var node = NodeState(root)
+        node.parent = .root
+        initial.nodes[.root] = Node(versions: [Version(state: node, operation: 0)])
         state = Condition(initial)
     }
 
@@ -174,16 +174,27 @@ extension Model.State {
 
     var files: [InodeNumber] { live(.regular) }
     var directories: [InodeNumber] { live(.directory) }
+    /// Inodes that have a name; those that are just being made and have no number yet do not count.
     var named: [InodeNumber] {
-        nodes.filter { ($0.value.state?.linkCount ?? 0) > 0 }.keys.sorted()
-    }
-
-    private func live(_ kind: FileKind) -> [InodeNumber] {
-        nodes.filter { $0.value.state?.kind == kind && ($0.value.state?.linkCount ?? 0) > 0 }
+        nodes.filter { !$0.key.isPlaceholder && ($0.value.state?.linkCount ?? 0) > 0 }
             .keys.sorted()
     }
 
+    private func live(_ kind: FileKind) -> [InodeNumber] {
+        named.filter { state($0)?.kind == kind }
+    }
+
     func state(_ ino: InodeNumber) -> NodeState? { nodes[ino]?.state }
+}
+
+extension InodeNumber {
+    /// Stands for the inode that operation `number` is about to make.
+    static func placeholder(_ number: Int) -> InodeNumber {
+        InodeNumber(UInt64.max - UInt64(number))
+    }
+
+    /// No inode has such a number: the engine's fit 63 bits.
+    var isPlaceholder: Bool { rawValue > UInt64(Int64.max) }
 }
 
 extension NodeState {

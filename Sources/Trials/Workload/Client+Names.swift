@@ -34,8 +34,7 @@ extension Client {
                 gid: 100,
                 target: kind == .symlink ? target : []
             )
-            // No inode has such a number: it stands for one that is not known yet.
-            let placeholder = InodeNumber(UInt64.max - UInt64(state.lastOperation))
+            let placeholder = InodeNumber.placeholder(state.lastOperation)
             return NameOperation(
                 text: "\(kind) \(name) in \(parent.rawValue)",
                 expected: state.create(new, name, in: parent, as: placeholder),
