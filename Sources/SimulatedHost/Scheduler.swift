@@ -124,6 +124,8 @@ final class Scheduler: Sendable {
         return lines.joined(separator: "\n")
     }
 
+    func keepWholeTrace() { state.withLock { $0.trace.keepsAll = true } }
+
     var trace: SimulationTrace { state.withLock { $0.trace.trace } }
 
     // MARK: Threads

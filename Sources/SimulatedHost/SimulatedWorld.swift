@@ -40,9 +40,9 @@ package final class SimulatedWorld: Sendable {
         )
     }
 
-    /// Virtual time that a run may take, if not said otherwise: a week of retries that lead nowhere
-    /// takes some seconds of real time.
-    package static let limit: Duration = .seconds(7 * 86_400)
+    /// Virtual time that a run may take, if not said otherwise: far more than any work, and so
+    /// little that threads which poll every second for nothing are told within half a minute.
+    package static let limit: Duration = .seconds(6 * 3600)
 
     /// Runs `body` as a thread of `machine`, from outside the world, and returns when all threads
     /// of the world have ended.
@@ -105,6 +105,10 @@ package final class SimulatedWorld: Sendable {
 
     /// Virtual time since the beginning.
     package var elapsed: Duration { .nanoseconds(Int64(clamping: scheduler.now)) }
+
+    /// Keeps every event as text, and not only the last, to find where two runs part; asked for
+    /// before the first run.
+    package func keepWholeTrace() { scheduler.keepWholeTrace() }
 
     /// All that happened so far.
     package var trace: SimulationTrace { scheduler.trace }

@@ -30,8 +30,11 @@ struct TraceRecorder {
         }
     }
 
-    /// Events kept as text: what led to a failure, and no more than a person reads.
+    /// Events kept as text, if not all are asked for: what led to a failure, and no more than a
+    /// person reads.
     static let keptEvents = 400
+
+    var keepsAll = false
 
     private var digest: UInt64 = 0xcbf2_9ce4_8422_2325
     private var count = 0
@@ -60,7 +63,7 @@ struct TraceRecorder {
             first: first,
             second: second
         )
-        if ring.count < Self.keptEvents {
+        if keepsAll || ring.count < Self.keptEvents {
             ring.append(event)
         } else {
             ring[count % Self.keptEvents] = event
@@ -74,7 +77,7 @@ struct TraceRecorder {
     }
 
     var trace: SimulationTrace {
-        let oldest = ring.count < Self.keptEvents ? 0 : count % Self.keptEvents
+        let oldest = keepsAll || ring.count < Self.keptEvents ? 0 : count % Self.keptEvents
         let events = ring[oldest...] + ring[..<oldest]
         return SimulationTrace(digest: digest, eventCount: count, last: events.map(\.text))
     }
