@@ -21,25 +21,17 @@ extension FileSystemAdapter {
         killsPrivileges: Bool
     ) {
         let engine = engine
-        let strips = killsPrivileges || Self.changesOwner(change)
+        let caller = request.caller
         serve(request, on: dataLane) { wait throws(FileSystemError) in
             var change = change
-            if strips { try engine.stripPrivileges(of: ino, in: &change) }
+            let changesOwner = try engine.changesOwner(change, of: ino)
+            if killsPrivileges || changesOwner {
+                try engine.stripPrivileges(of: ino, in: &change, by: caller)
+            }
             return try engine.setAttributes(change, of: ino, wait: wait)
         } reply: { request, attributes in
             request.reply(attributes: attributes)
         }
-    }
-
-    /// Whether the request comes from `chown(2)`, which takes set-id bits away whoever calls it.
-    ///
-    /// One to the present owner and group (-1, -1) arrives with nothing but a new change time;
-    /// nothing else does.
-    private static func changesOwner(_ change: AttributeChange) -> Bool {
-        if change.uid != nil || change.gid != nil { return true }
-        var rest = change
-        rest.changed = nil
-        return rest == AttributeChange()
     }
 
     package func statistics(_ request: consuming Request) {
@@ -65,26 +57,58 @@ extension VolumeEngine {
     private static let setGroupID: UInt16 = 0o2000
     private static let groupExecute: UInt16 = 0o010
 
-    /// Adds to `change` that the set-id bits go, as the kernel would have it.
+    /// Whether the request comes from `chown(2)`, which takes set-id bits away whoever calls it.
     ///
-    /// Set-group-id stays without group execution, where it means something else. File
-    /// capabilities are removed by the kernel itself, as an extended attribute.
+    /// One to the present owner and group (-1, -1) arrives with nothing but, of a regular file, a
+    /// new change time. One with nothing at all comes from a write that has the kernel remove file
+    /// capabilities.
+    func changesOwner(
+        _ change: AttributeChange,
+        of ino: InodeNumber
+    ) throws(FileSystemError) -> Bool {
+        if change.uid != nil || change.gid != nil { return true }
+        var rest = change
+        rest.changed = nil
+        guard rest == AttributeChange() else { return false }
+        if change.changed != nil { return true }
+        return try attributes(of: ino).kind != .regular
+    }
+
+    /// Adds to `change` that the set-id bits go, as the kernel would have it
+    /// (`setattr_should_drop_sgid`).
+    ///
+    /// Set-group-id without group execution, where it means something else, stays if the caller is
+    /// of the group. File capabilities are removed by the kernel itself, as an extended attribute.
     func stripPrivileges(
         of ino: InodeNumber,
-        in change: inout AttributeChange
+        in change: inout AttributeChange,
+        by caller: Caller
     ) throws(FileSystemError) {
         guard change.mode == nil else { return }
         let attributes = try attributes(of: ino)
         guard attributes.kind != .directory else { return }
         var mode = attributes.mode & ~Self.setUserID
-        if mode & Self.groupExecute != 0 { mode &= ~Self.setGroupID }
+        if mode & Self.setGroupID != 0 {
+            let stays =
+                mode & Self.groupExecute == 0
+                && (caller.isMember(of: attributes.gid) || caller.has(.fsetid))
+            if !stays { mode &= ~Self.setGroupID }
+        }
         if mode != attributes.mode { change.mode = mode }
     }
 
+    /// Takes the set-id bits of a file away if `caller` may not keep them, for requests that do not
+    /// say so themselves (fallocate, copy_file_range).
+    func checkPrivileges(of ino: InodeNumber, changedBy caller: Caller) throws(FileSystemError) {
+        let mode = try attributes(of: ino).mode
+        guard mode & (Self.setUserID | Self.setGroupID) != 0, !caller.has(.fsetid) else { return }
+        try stripPrivileges(of: ino, by: caller)
+    }
+
     /// Takes the set-id bits of a file away, if there are any.
-    func stripPrivileges(of ino: InodeNumber) throws(FileSystemError) {
+    func stripPrivileges(of ino: InodeNumber, by caller: Caller) throws(FileSystemError) {
         var change = AttributeChange()
-        try stripPrivileges(of: ino, in: &change)
+        try stripPrivileges(of: ino, in: &change, by: caller)
         if change.mode != nil { _ = try setAttributes(change, of: ino, wait: .allowed) }
     }
 }

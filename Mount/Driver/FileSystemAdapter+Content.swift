@@ -4,6 +4,10 @@ import Glibc
 import Volume
 
 extension FileSystemAdapter {
+    /// The longest file whose pages the kernel drops so that a reading is seen: 1 MiB, which
+    /// comes back in one request.
+    private static let droppedBytesMax: UInt64 = 1 << 20
+
     // MARK: Opening and closing
 
     package func create(
@@ -31,6 +35,26 @@ extension FileSystemAdapter {
         }
     }
 
+    package func createUnnamed(
+        _ request: consuming Request,
+        _ new: NewInode,
+        in parent: InodeNumber,
+        how: OpenRequest
+    ) {
+        let made = attempt { () throws(FileSystemError) in
+            try engine.createUnnamed(new, in: parent, forWriting: how.isForWriting)
+        }
+        switch made {
+        case .success(let attributes):
+            let ino = attributes.ino
+            if how.isForWriting { writers.add(ino) }
+            guard !request.replyCreated(attributes, forWriting: how.isForWriting) else { return }
+            closed(ino, forWriting: how.isForWriting)
+            engine.forget(ino, count: 1)
+        case .failure(let error): fail(request, error)
+        }
+    }
+
     /// Makes the file; takes the one that is there if the kernel's view of it was out of date.
     private func createOrFind(
         _ new: NewInode,
@@ -48,15 +72,36 @@ extension FileSystemAdapter {
 
     package func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest) {
         let engine = engine
+        let caller = request.caller
         serve(request, on: dataLane) { wait throws(FileSystemError) in
             try engine.open(ino, forWriting: how.isForWriting, truncate: how.truncates, wait: wait)
-            if how.truncates, how.killsPrivileges { try engine.stripPrivileges(of: ino) }
+            if how.truncates, how.killsPrivileges {
+                try engine.stripPrivileges(of: ino, by: caller)
+            }
         } reply: { [self] request, _ in
             if how.isForWriting { writers.add(ino) }
-            if !request.replyOpened(forWriting: how.isForWriting) {
-                closed(ino, forWriting: how.isForWriting)
-            }
+            let keepsPages = how.isForWriting || !mustSeeRead(of: ino)
+            let isTaken = request.replyOpened(
+                forWriting: how.isForWriting,
+                keepsPages: keepsPages
+            )
+            if !isTaken { closed(ino, forWriting: how.isForWriting) }
         }
+    }
+
+    /// Whether the next reading is to change the access time, and so must not be answered from the
+    /// kernel's pages.
+    ///
+    /// Dropping those of a long file would cost more than an access time is worth, and of an empty
+    /// one no byte is ever asked for: they count as read when they are opened.
+    private func mustSeeRead(of ino: InodeNumber) -> Bool {
+        guard let attributes = try? engine.attributes(of: ino),
+            engine.isReadDue(attributes, policy: accessTimes)
+        else { return false }
+        if (1...Self.droppedBytesMax).contains(attributes.size) { return true }
+        engine.noteRead(ino, policy: accessTimes)
+        forgetAttributes(of: ino)
+        return false
     }
 
     package func release(_ request: consuming Request, _ ino: InodeNumber, forWriting: Bool) {
@@ -79,12 +124,16 @@ extension FileSystemAdapter {
     ) {
         let buffer = ReadBuffer(byteCount: count)
         switch fill(buffer, ino, offset, .never) {
-        case .success(let got): request.reply(bytes: buffer.prefix(got))
+        case .success(let got):
+            engine.noteRead(ino, policy: accessTimes)
+            request.reply(bytes: buffer.prefix(got))
         case .failure(let error) where error.code == .wouldWait:
             let handover = request.handOver()
             dataLane.run { [self] in
                 switch fill(buffer, ino, offset, .allowed) {
-                case .success(let got): handover.take().reply(bytes: buffer.prefix(got))
+                case .success(let got):
+                    engine.noteRead(ino, policy: accessTimes)
+                    handover.take().reply(bytes: buffer.prefix(got))
                 case .failure(let error): fail(handover.take(), error)
                 }
             }
@@ -111,8 +160,9 @@ extension FileSystemAdapter {
         killsPrivileges: Bool
     ) {
         if killsPrivileges {
+            let caller = request.caller
             let stripped = attempt { () throws(FileSystemError) in
-                try engine.stripPrivileges(of: ino)
+                try engine.stripPrivileges(of: ino, by: caller)
             }
             if case .failure(let error) = stripped { return fail(request, error) }
         }
@@ -164,7 +214,9 @@ extension FileSystemAdapter {
     ) {
         guard let mode else { return request.fail(EOPNOTSUPP) }
         let engine = engine
+        let caller = request.caller
         serve(request, on: dataLane) { wait throws(FileSystemError) in
+            try engine.checkPrivileges(of: ino, changedBy: caller)
             switch mode {
             case .reserve:
                 try engine.allocate(ino, range: range, keepSize: false, wait: wait)
@@ -228,8 +280,10 @@ extension FileSystemAdapter {
         count: UInt64
     ) {
         let engine = engine
+        let caller = request.caller
         serve(request, on: dataLane) { wait throws(FileSystemError) in
-            try engine.copyRange(
+            if count > 0 { try engine.checkPrivileges(of: target, changedBy: caller) }
+            return try engine.copyRange(
                 from: source,
                 at: sourceOffset,
                 to: target,

@@ -32,6 +32,7 @@ extension FileSystemAdapter {
         } catch {
             return fail(request, error)
         }
+        engine.noteRead(ino, policy: directoryAccessTimes)
         for ino in referenced { engine.retain(ino) }
         if !request.reply(listing: listing) {
             for ino in referenced { engine.forget(ino, count: 1) }

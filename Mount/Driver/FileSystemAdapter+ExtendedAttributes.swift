@@ -7,8 +7,26 @@ extension FileSystemAdapter {
     /// Where tools find the control socket of the mount that holds a file; not listed, so that no
     /// copy of a tree carries it along.
     private static let controlName = Array("user.mefs.control".utf8)
-    /// Access lists and the like, which are not enforced and so must not be stored.
-    private static let systemPrefix = Array("system.".utf8)
+    /// The classes whose attributes are kept as they are (`man 7 xattr`).
+    private static let classes = ["user.", "trusted.", "security."].map { Array($0.utf8) }
+    /// Of `system.`, what the kernel gives a meaning to, only access lists.
+    private static let accessLists = [
+        "system.posix_acl_access", "system.posix_acl_default",
+    ].map { Array($0.utf8) }
+    private static let trusted = Array("trusted.".utf8)
+
+    /// Whether an attribute may have this name.
+    ///
+    /// - Throws: `notSupported` for a class that is not known, `invalid` for one without a name.
+    private static func check(_ name: [UInt8]) throws(FileSystemError) {
+        if accessLists.contains(name) { return }
+        guard let known = classes.first(where: { name.starts(with: $0) }) else {
+            throw FileSystemError(.notSupported, "attributes of this class are not kept")
+        }
+        guard name.count > known.count else {
+            throw FileSystemError(.invalid, "the name of an extended attribute is empty")
+        }
+    }
 
     package func getExtendedAttribute(
         _ request: consuming Request,
@@ -19,9 +37,9 @@ extension FileSystemAdapter {
         if name == Self.controlName {
             return reply(request, value: controlPath, bytesMax: bytesMax)
         }
-        guard !name.starts(with: Self.systemPrefix) else { return request.fail(EOPNOTSUPP) }
         let value = attempt { () throws(FileSystemError) in
-            try engine.extendedAttribute(name, of: ino)
+            try Self.check(name)
+            return try engine.extendedAttribute(name, of: ino)
         }
         switch value {
         case .success(let value): reply(request, value: value, bytesMax: bytesMax)
@@ -34,12 +52,19 @@ extension FileSystemAdapter {
         _ name: [UInt8],
         to value: [UInt8],
         mode: XattrMode?,
+        clearsSetGroup: Bool,
         of ino: InodeNumber
     ) {
-        guard !name.starts(with: Self.systemPrefix) else { return request.fail(EOPNOTSUPP) }
         guard let mode else { return request.fail(EINVAL) }
         done(request) { () throws(FileSystemError) in
-            try engine.setExtendedAttribute(name, to: value, mode: mode, of: ino)
+            try Self.check(name)
+            try engine.setExtendedAttribute(
+                name,
+                to: value,
+                mode: mode,
+                clearsSetGroup: clearsSetGroup,
+                of: ino
+            )
         }
     }
 
@@ -49,7 +74,13 @@ extension FileSystemAdapter {
         bytesMax: Int
     ) {
         switch attempt({ () throws(FileSystemError) in try engine.extendedAttributes(of: ino) }) {
-        case .success(let names):
+        case .success(var names):
+            // The kernel shows the list as it is; trusted attributes are for the superuser only.
+            if names.contains(where: { $0.starts(with: Self.trusted) }),
+                !request.caller.has(.sysAdmin)
+            {
+                names.removeAll { $0.starts(with: Self.trusted) }
+            }
             reply(request, value: names.flatMap { $0 + [0] }, bytesMax: bytesMax)
         case .failure(let error): fail(request, error)
         }
@@ -60,8 +91,8 @@ extension FileSystemAdapter {
         _ name: [UInt8],
         of ino: InodeNumber
     ) {
-        guard !name.starts(with: Self.systemPrefix) else { return request.fail(EOPNOTSUPP) }
         done(request) { () throws(FileSystemError) in
+            try Self.check(name)
             try engine.removeExtendedAttribute(name, of: ino)
         }
     }

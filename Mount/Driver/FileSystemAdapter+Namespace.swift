@@ -40,7 +40,9 @@ extension FileSystemAdapter {
 
     package func readLink(_ request: consuming Request, _ ino: InodeNumber) {
         switch attempt({ () throws(FileSystemError) in try engine.readLink(ino) }) {
-        case .success(let target): request.reply(target: target)
+        case .success(let target):
+            engine.noteRead(ino, policy: accessTimes)
+            request.reply(target: target)
         case .failure(let error): fail(request, error)
         }
     }
@@ -101,12 +103,13 @@ extension FileSystemAdapter {
         in parent: InodeNumber,
         to newName: [UInt8],
         in newParent: InodeNumber,
-        mode: RenameMode?
+        mode: RenameMode?,
+        whiteout: NewInode?
     ) {
         let engine = engine
         serve(request, on: syncLane) { [self] wait throws(FileSystemError) in
             guard let mode else {
-                throw FileSystemError(.invalid, "rename knows replace, no-replace and exchange")
+                throw FileSystemError(.invalid, "a way of renaming that is not known")
             }
             try engine.rename(
                 try entryName(name),
@@ -114,6 +117,7 @@ extension FileSystemAdapter {
                 to: try entryName(newName),
                 in: newParent,
                 mode: mode,
+                whiteout: whiteout,
                 wait: wait
             )
         } reply: { request, _ in

@@ -1,6 +1,7 @@
 package import Disk
 package import FUSE
 package import Logging
+package import Metadata
 package import Volume
 import Glibc
 import Primitives
@@ -32,6 +33,9 @@ package final class FileSystemAdapter: Operations {
     let logger: Logger
     /// Answers `user.mefs.control` on every file and directory.
     let controlPath: [UInt8]
+    /// When reading files and links, and when reading directories changes access times.
+    let accessTimes: AccessTimePolicy
+    let directoryAccessTimes: AccessTimePolicy
     let writers = OpenWriters()
     let dataLane: BlockingPool
     let syncLane: BlockingPool
@@ -44,18 +48,24 @@ package final class FileSystemAdapter: Operations {
     /// - Parameters:
     ///   - engine: Answers the requests.
     ///   - controlPath: Path of the mount's control socket.
+    ///   - accessTimes: When reading changes access times.
+    ///   - directoryAccessTimes: The same for directories.
     ///   - logger: Hears of what is worse than programs expect.
     ///   - onStart: Called once the kernel has agreed on the protocol.
     /// - Throws: what keeps a thread from being started.
     package init(
         _ engine: VolumeEngine,
         controlPath: String,
+        accessTimes: AccessTimePolicy,
+        directoryAccessTimes: AccessTimePolicy,
         logger: Logger,
         onStart: @escaping @Sendable () -> Void = {}
     ) throws(DiskError) {
         self.engine = engine
         self.logger = logger
         self.controlPath = Array(controlPath.utf8)
+        self.accessTimes = accessTimes
+        self.directoryAccessTimes = directoryAccessTimes
         self.onStart = onStart
         dataLane = try BlockingPool(
             "data",
@@ -99,6 +109,11 @@ package final class FileSystemAdapter: Operations {
     /// - Returns: whether the engine has seen all of the inode's bytes now.
     func dropKernelPages(of ino: InodeNumber) -> Bool {
         session.withLock { $0 }?.invalidate(ino) ?? false
+    }
+
+    /// Has the kernel ask for an inode's attributes when next it needs them.
+    func forgetAttributes(of ino: InodeNumber) {
+        session.withLock { $0 }?.invalidateAttributes(of: ino)
     }
 
     // MARK: Parts of every operation

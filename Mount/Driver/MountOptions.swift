@@ -1,4 +1,5 @@
 package import Control
+package import Metadata
 import Primitives
 
 /// The command line of `mount.mefs`, as `mount(8)` or a person gives it.
@@ -56,6 +57,10 @@ package struct MountOptions: Hashable, Sendable {
     package var epochSeconds: UInt32?
     /// Generic options that the kernel's mount takes as they are.
     package var kernelOptions: [String] = []
+    /// When reading changes access times; of the options about it the last one counts.
+    package var accessTimes = AccessTimePolicy.relative
+    /// Directories keep theirs (`nodiratime`).
+    package var keepsDirectoryTimes = false
 
     package init(source: Source, directory: String) {
         self.source = source
@@ -116,6 +121,11 @@ extension MountOptions {
         case "debug": debugs = true
         case "nonempty": allowsNonEmpty = true
         case "discard-lost": discardsLostChanges = true
+        case "noatime": accessTimes = .never
+        case "relatime", "atime", "nostrictatime": accessTimes = .relative
+        case "strictatime": accessTimes = .always
+        case "nodiratime": keepsDirectoryTimes = true
+        case "diratime": keepsDirectoryTimes = false
         case _ where Self.forKernel.contains(flag): kernelOptions.append(flag)
         case _ where Self.isIgnored(flag): break
         default: throw Self.unknown(flag)
@@ -167,15 +177,13 @@ extension MountOptions {
 
     /// What libfuse passes to `mount(2)`.
     private static let forKernel: Set<String> = [
-        "dev", "nodev", "suid", "nosuid", "exec", "noexec", "async", "sync", "dirsync", "noatime",
-        "nodiratime", "norelatime", "nostrictatime",
+        "dev", "nodev", "suid", "nosuid", "exec", "noexec", "async", "sync", "dirsync",
     ]
 
     /// What is for `mount(8)`, `fstab(5)` or systemd, or is so anyway.
     private static let ignored: Set<String> = [
         "", "defaults", "_netdev", "nofail", "auto", "noauto", "user", "nouser", "users", "owner",
-        "group", "relatime", "strictatime", "atime", "diratime", "loud", "silent", "comment",
-        "default_permissions",
+        "group", "loud", "silent", "comment", "default_permissions", "acl",
     ]
 
     private static func isIgnored(_ name: String) -> Bool {

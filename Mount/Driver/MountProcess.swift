@@ -57,6 +57,9 @@ final class MountProcess: Sendable {
             adapter = try FileSystemAdapter(
                 opening.engine,
                 controlPath: opening.directory.controlSocketPath,
+                accessTimes: options.isReadOnly ? .never : options.accessTimes,
+                directoryAccessTimes: options.isReadOnly || options.keepsDirectoryTimes
+                    ? .never : options.accessTimes,
                 logger: logger,
                 onStart: { state.update { $0.isStarted = true } }
             )
@@ -258,6 +261,9 @@ extension MountOptions {
         var words = ["default_permissions", "subtype=mefs", "fsname=mefs:\(volume)"]
         words.append(isReadOnly ? "ro" : "rw")
         if allowsOthers ?? (geteuid() == 0) { words.append("allow_other") }
+        // The kernel itself changes no access times of ours; it shows the options, and no more.
+        if accessTimes == .never { words.append("noatime") }
+        if keepsDirectoryTimes { words.append("nodiratime") }
         words.append(contentsOf: kernelOptions)
         return Session.Options(
             mountOptions: words,

@@ -12,11 +12,15 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+// The part of struct fuse_init_in that every kernel sends.
+#define FUSE_COMPAT_INIT_IN_SIZE 16
+
 const int32_t fuse_shim_falloc_keep_size = FALLOC_FL_KEEP_SIZE;
 const int32_t fuse_shim_falloc_punch_hole = FALLOC_FL_PUNCH_HOLE;
 const int32_t fuse_shim_falloc_zero_range = FALLOC_FL_ZERO_RANGE;
 const uint32_t fuse_shim_rename_noreplace = RENAME_NOREPLACE;
 const uint32_t fuse_shim_rename_exchange = RENAME_EXCHANGE;
+const uint32_t fuse_shim_rename_whiteout = RENAME_WHITEOUT;
 const int32_t fuse_shim_xattr_create = XATTR_CREATE;
 const int32_t fuse_shim_xattr_replace = XATTR_REPLACE;
 const int32_t fuse_shim_seek_data = SEEK_DATA;
@@ -25,9 +29,12 @@ const int32_t fuse_shim_seek_hole = SEEK_HOLE;
 // Set by the thread that reads INIT, before the reply; read by any thread later.
 static _Atomic uint32_t offered_flags;
 static _Atomic uint64_t init_unique;
-static _Atomic bool killpriv_taken;
+static _Atomic uint32_t taken_flags;
 
+// What libfuse does not pass on of the request that the thread serves.
 static _Thread_local bool kills_privileges;
+static _Thread_local bool is_unnamed;
+static _Thread_local bool clears_set_group;
 
 struct fuse_session *fuse_shim_session_new(
     struct fuse_args *args, const struct fuse_lowlevel_ops *ops, void *userdata) {
@@ -36,7 +43,10 @@ struct fuse_session *fuse_shim_session_new(
 
 // Without FUSE_HANDLE_KILLPRIV_V2 the kernel asks for the xattr security.capability before every
 // single write(2), as it may not remember that there is none (SB_NOSEC stays off): 50,000 cached
-// writes of 4 KiB a second in place of 960,000.
+// writes of 4 KiB a second in place of 960,000. Without FUSE_SETXATTR_EXT it does not tell when an
+// access list takes the set-group-id bit away.
+static const uint32_t wanted_flags = FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT;
+
 static void patch_init_reply(struct iovec *iov, int count) {
     if (count < 2 || iov[0].iov_len != sizeof(struct fuse_out_header)) return;
     struct fuse_out_header header;
@@ -45,12 +55,12 @@ static void patch_init_reply(struct iovec *iov, int count) {
     if (unique == 0 || header.unique != unique) return;
     atomic_store(&init_unique, 0);
     if (header.error != 0 || iov[1].iov_len < sizeof(struct fuse_init_out)) return;
-    if (!(atomic_load(&offered_flags) & FUSE_HANDLE_KILLPRIV_V2)) return;
+    uint32_t flags = atomic_load(&offered_flags) & wanted_flags;
     struct fuse_init_out reply;
     memcpy(&reply, iov[1].iov_base, sizeof reply);
-    reply.flags |= FUSE_HANDLE_KILLPRIV_V2;
+    reply.flags |= flags;
     memcpy(iov[1].iov_base, &reply, sizeof reply);
-    atomic_store(&killpriv_taken, true);
+    atomic_store(&taken_flags, flags);
 }
 
 static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata) {
@@ -65,12 +75,14 @@ static ssize_t read_request(int fd, void *bytes, size_t size, void *userdata) {
     return read(fd, bytes, size);
 }
 
-int fuse_shim_offer_killpriv(struct fuse_session *session) {
+int fuse_shim_offer_flags(struct fuse_session *session) {
     static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
     return fuse_session_custom_io(session, &io, fuse_session_fd(session));
 }
 
-bool fuse_shim_has_killpriv(void) { return atomic_load(&killpriv_taken); }
+bool fuse_shim_has_killpriv(void) {
+    return atomic_load(&taken_flags) & FUSE_HANDLE_KILLPRIV_V2;
+}
 
 // Copies the fixed part of the request that follows the header; false if it is not there.
 static bool body(const struct fuse_buf *buffer, void *into, size_t size) {
@@ -102,19 +114,52 @@ static bool asks_to_kill_privileges(const struct fuse_buf *buffer, uint32_t opco
     }
 }
 
-static void note_request(const struct fuse_buf *buffer) {
+// Makes of a FUSE_TMPFILE the FUSE_CREATE that it equals but for the meaning of the name.
+static void turn_into_create(struct fuse_buf *buffer, struct fuse_in_header header) {
+    header.opcode = FUSE_CREATE;
+    memcpy(buffer->mem, &header, sizeof header);
+    is_unnamed = true;
+}
+
+// Takes out of a FUSE_SETXATTR the two words that FUSE_SETXATTR_EXT has put in.
+static void shorten_setxattr(struct fuse_buf *buffer, struct fuse_in_header header) {
+    struct fuse_setxattr_in in;
+    if (!body(buffer, &in, sizeof in)) return;
+    clears_set_group = in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID;
+    const size_t excess = sizeof in - FUSE_COMPAT_SETXATTR_IN_SIZE;
+    char *names = (char *)buffer->mem + sizeof header + sizeof in;
+    memmove(names - excess, names, buffer->size - sizeof header - sizeof in);
+    buffer->size -= excess;
+    header.len = (uint32_t)buffer->size;
+    memcpy(buffer->mem, &header, sizeof header);
+}
+
+static void note_request(struct fuse_buf *buffer) {
     kills_privileges = false;
+    is_unnamed = false;
+    clears_set_group = false;
     if (buffer->flags & FUSE_BUF_IS_FD || buffer->size < sizeof(struct fuse_in_header)) return;
     struct fuse_in_header header;
     memcpy(&header, buffer->mem, sizeof header);
-    if (header.opcode == FUSE_INIT) {
+    switch (header.opcode) {
+    case FUSE_INIT: {
         struct fuse_init_in in;
-        if (!body(buffer, &in, sizeof in)) return;
+        if (!body(buffer, &in, FUSE_COMPAT_INIT_IN_SIZE)) return;
         atomic_store(&offered_flags, in.flags);
         atomic_store(&init_unique, header.unique);
         return;
     }
-    kills_privileges = asks_to_kill_privileges(buffer, header.opcode);
+    case FUSE_SETXATTR:
+        if (atomic_load_explicit(&taken_flags, memory_order_relaxed) & FUSE_SETXATTR_EXT)
+            shorten_setxattr(buffer, header);
+        return;
+    case FUSE_TMPFILE:
+        kills_privileges = asks_to_kill_privileges(buffer, FUSE_CREATE);
+        turn_into_create(buffer, header);
+        return;
+    default:
+        kills_privileges = asks_to_kill_privileges(buffer, header.opcode);
+    }
 }
 
 int fuse_shim_serve_one(struct fuse_session *session, struct fuse_buf *buffer) {
@@ -133,6 +178,10 @@ void fuse_shim_free_buffer(struct fuse_buf *buffer) {
 }
 
 bool fuse_shim_kills_privileges(void) { return kills_privileges; }
+
+bool fuse_shim_is_unnamed(void) { return is_unnamed; }
+
+bool fuse_shim_clears_set_group(void) { return clears_set_group; }
 
 void fuse_shim_keep_large_blocks(void) {
     // 32 MiB is the largest threshold glibc takes (DEFAULT_MMAP_THRESHOLD_MAX).

@@ -113,14 +113,16 @@ extension fuse_lowlevel_ops {
             serve(raw) { $0.removeDirectory($1, name: bytes(name), in: InodeNumber(parent)) }
         }
         rename = { raw, parent, name, newParent, newName, flags in
-            serve(raw) {
-                $0.rename(
-                    $1,
+            serve(raw) { operations, request in
+                let whiteout = NewInode.whiteout(flags: flags, request.caller)
+                operations.rename(
+                    request,
                     name: bytes(name),
                     in: InodeNumber(parent),
                     to: bytes(newName),
                     in: InodeNumber(newParent),
-                    mode: RenameMode(flags: flags)
+                    mode: RenameMode(flags: flags),
+                    whiteout: whiteout
                 )
             }
         }
@@ -149,9 +151,13 @@ extension fuse_lowlevel_ops {
         }
         create = { raw, parent, name, mode, file in
             let kills = fuse_shim_kills_privileges()
+            let isUnnamed = fuse_shim_is_unnamed()
             serve(raw) { operations, request in
                 let how = OpenRequest(flags: file?.pointee.flags ?? 0, killsPrivileges: kills)
                 let new = NewInode(.regular, mode, request.caller)
+                guard !isUnnamed else {
+                    return operations.createUnnamed(request, new, in: InodeNumber(parent), how: how)
+                }
                 operations.create(
                     request,
                     new,
@@ -272,6 +278,7 @@ extension fuse_lowlevel_ops {
             }
         }
         setxattr = { raw, ino, name, value, size, flags in
+            let clearsSetGroup = fuse_shim_clears_set_group()
             serve(raw) {
                 let value = Array(UnsafeRawBufferPointer(start: value, count: size))
                 $0.setExtendedAttribute(
@@ -279,6 +286,7 @@ extension fuse_lowlevel_ops {
                     bytes(name),
                     to: value,
                     mode: XattrMode(flags: flags),
+                    clearsSetGroup: clearsSetGroup,
                     of: InodeNumber(ino)
                 )
             }

@@ -13,14 +13,11 @@ extension AttributeChange {
         if valid & FUSE_SET_ATTR_UID != 0 { uid = values.st_uid }
         if valid & FUSE_SET_ATTR_GID != 0 { gid = values.st_gid }
         if valid & FUSE_SET_ATTR_SIZE != 0 { size = UInt64(max(0, values.st_size)) }
-        if valid & FUSE_SET_ATTR_ATIME_NOW != 0 {
-            accessed = .now()
-        } else if valid & FUSE_SET_ATTR_ATIME != 0 {
+        // With FUSE_SET_ATTR_ATIME_NOW too the kernel gives the time, by its own clock.
+        if valid & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW) != 0 {
             accessed = Timestamp(values.st_atim)
         }
-        if valid & FUSE_SET_ATTR_MTIME_NOW != 0 {
-            modified = .now()
-        } else if valid & FUSE_SET_ATTR_MTIME != 0 {
+        if valid & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW) != 0 {
             modified = Timestamp(values.st_mtim)
         }
         if valid & FUSE_SET_ATTR_CTIME != 0 { changed = Timestamp(values.st_ctim) }
@@ -28,7 +25,8 @@ extension AttributeChange {
 }
 
 extension NewInode {
-    /// An inode that belongs to its maker; the kernel has applied the umask to `mode`.
+    /// An inode that belongs to its maker, who wants no more of `mode` than the umask lets
+    /// through, unless the directory has a default access list.
     init(_ kind: FileKind, _ mode: UInt32, _ caller: Caller, rdev: UInt64 = 0) {
         self.init(
             kind: kind,
@@ -37,6 +35,7 @@ extension NewInode {
             gid: caller.gid,
             rdev: rdev
         )
+        umask = caller.umask
     }
 }
 
@@ -53,12 +52,21 @@ extension OpenRequest {
 
 extension RenameMode {
     init?(flags: UInt32) {
-        switch flags {
+        switch flags & ~fuse_shim_rename_whiteout {
         case 0: self = .replace
         case fuse_shim_rename_noreplace: self = .noReplace
-        case fuse_shim_rename_exchange: self = .exchange
+        case fuse_shim_rename_exchange where flags == fuse_shim_rename_exchange: self = .exchange
         default: return nil
         }
+    }
+}
+
+extension NewInode {
+    /// What a renaming with RENAME_WHITEOUT in its `flags` leaves at the old name: a character
+    /// device 0:0 without permissions (`man 2 rename`).
+    static func whiteout(flags: UInt32, _ caller: Caller) -> NewInode? {
+        guard flags & fuse_shim_rename_whiteout != 0 else { return nil }
+        return NewInode(.characterDevice, 0, caller)
     }
 }
 

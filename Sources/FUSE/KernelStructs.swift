@@ -27,7 +27,10 @@ extension stat {
         st_rdev = UInt(attributes.rdev)
         st_size = Int(clamping: attributes.size)
         st_blksize = Self.blockBytes
-        st_blocks = Int(clamping: attributes.blocks512)
+        // The kernel keeps this while a file is open for writing, however much is written; and
+        // tar(1) takes a file of no blocks for one of no bytes.
+        let blocksMin: UInt64 = attributes.kind == .regular ? 1 : 0
+        st_blocks = Int(clamping: max(attributes.blocks512, blocksMin))
         st_atim = timespec(attributes.accessed)
         st_mtim = timespec(attributes.modified)
         st_ctim = timespec(attributes.changed)
@@ -45,13 +48,6 @@ extension Timestamp {
     init(_ time: timespec) {
         let nanoseconds = (0..<1_000_000_000).contains(time.tv_nsec) ? time.tv_nsec : 0
         self.init(seconds: Int64(time.tv_sec), nanoseconds: UInt32(nanoseconds))
-    }
-
-    /// The wall clock's time.
-    static func now() -> Timestamp {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return Timestamp(time)
     }
 }
 
@@ -101,11 +97,12 @@ extension fuse_file_info {
     /// `fh` of openings that may write, so that their release is known as such.
     static let writingHandle: UInt64 = 1
 
-    /// An open file whose cached pages stay valid: nobody changes it behind the kernel's back.
-    init(openedForWriting isForWriting: Bool) {
+    /// An open file, whose cached pages stay valid if `keepsPages`: nobody changes it behind the
+    /// kernel's back.
+    init(openedForWriting isForWriting: Bool, keepsPages: Bool = true) {
         self.init()
         fh = isForWriting ? Self.writingHandle : 0
-        keep_cache = 1
+        keep_cache = keepsPages ? 1 : 0
     }
 }
 

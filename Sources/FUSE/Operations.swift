@@ -38,20 +38,29 @@ package protocol Operations: Sendable {
     )
     func unlink(_ request: consuming Request, name: [UInt8], in parent: InodeNumber)
     func removeDirectory(_ request: consuming Request, name: [UInt8], in parent: InodeNumber)
-    /// Renames; `mode` is `nil` if the kernel asks for one that this library does not know.
+    /// Renames; `mode` is `nil` if the kernel asks for one that this library does not know, and
+    /// `whiteout` what is to be made at the old name.
     func rename(
         _ request: consuming Request,
         name: [UInt8],
         in parent: InodeNumber,
         to newName: [UInt8],
         in newParent: InodeNumber,
-        mode: RenameMode?
+        mode: RenameMode?,
+        whiteout: NewInode?
     )
 
     func create(
         _ request: consuming Request,
         _ new: NewInode,
         name: [UInt8],
+        in parent: InodeNumber,
+        how: OpenRequest
+    )
+    /// As `create`, but the file has no name until `link` gives it one (O_TMPFILE).
+    func createUnnamed(
+        _ request: consuming Request,
+        _ new: NewInode,
         in parent: InodeNumber,
         how: OpenRequest
     )
@@ -109,11 +118,14 @@ package protocol Operations: Sendable {
         bytesMax: Int
     )
     /// As `setxattr(2)`; `mode` is `nil` if this library does not know it.
+    ///
+    /// With `clearsSetGroup` an access list that is set takes the set-group-id bit away.
     func setExtendedAttribute(
         _ request: consuming Request,
         _ name: [UInt8],
         to value: [UInt8],
         mode: XattrMode?,
+        clearsSetGroup: Bool,
         of ino: InodeNumber
     )
     func listExtendedAttributes(_ request: consuming Request, of ino: InodeNumber, bytesMax: Int)

@@ -19,7 +19,8 @@ package struct Request: ~Copyable {
         return Caller(
             uid: context.pointee.uid,
             gid: context.pointee.gid,
-            pid: context.pointee.pid
+            pid: context.pointee.pid,
+            umask: UInt16(context.pointee.umask & 0o777)
         )
     }
 
@@ -78,13 +79,14 @@ package struct Request: ~Copyable {
         fuse_reply_readlink(raw, text)
     }
 
-    /// Answers that the file is open.
+    /// Answers that the file is open; without `keepsPages` the kernel drops its cached pages, so
+    /// that the next read arrives.
     ///
     /// - Returns: whether the kernel took the reply; if not, no release will follow.
-    package consuming func replyOpened(forWriting: Bool) -> Bool {
+    package consuming func replyOpened(forWriting: Bool, keepsPages: Bool) -> Bool {
         let raw = raw
         discard self
-        var file = fuse_file_info(openedForWriting: forWriting)
+        var file = fuse_file_info(openedForWriting: forWriting, keepsPages: keepsPages)
         return fuse_reply_open(raw, &file) == 0
     }
 
@@ -155,7 +157,17 @@ package struct Request: ~Copyable {
 package struct Caller: Hashable, Sendable {
     package let uid: UInt32
     package let gid: UInt32
+    /// The thread's number; 0 if it is of another namespace of processes.
     package let pid: Int32
+    /// Of requests that make an inode the caller's umask, else 0.
+    package let umask: UInt16
+
+    package init(uid: UInt32, gid: UInt32, pid: Int32, umask: UInt16 = 0) {
+        self.uid = uid
+        self.gid = gid
+        self.pid = pid
+        self.umask = umask
+    }
 }
 
 /// What `statfs(2)` tells.

@@ -83,8 +83,8 @@ package final class Session: Sendable {
         guard fuse_session_mount(raw.session, directory) == 0 else {
             throw Failure(description: "cannot mount at \(directory)")
         }
-        // A failure costs speed only.
-        _ = fuse_shim_offer_killpriv(raw.session)
+        // A failure costs speed, and O_TMPFILE and set-group-id bits some precision.
+        _ = fuse_shim_offer_flags(raw.session)
     }
 
     /// Serves requests on the calling thread until the session ends; call it on
@@ -123,6 +123,13 @@ package final class Session: Sendable {
         return result == 0 || result == -ENOENT
     }
 
+    /// Has the kernel ask for an inode's attributes again; its pages stay.
+    ///
+    /// Waits for nothing, so that methods of `Operations` may call it.
+    package func invalidateAttributes(of ino: InodeNumber) {
+        fuse_lowlevel_notify_inval_inode(raw.session, ino.rawValue, -1, 0)
+    }
+
     /// Has the kernel drop what it knows of an entry; as `invalidate(_:)`.
     package func invalidate(_ name: EntryName, in parent: InodeNumber) {
         let text = name.bytes.map { CChar(bitPattern: $0) }
@@ -135,9 +142,9 @@ package final class Session: Sendable {
             FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC
             | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO
             | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS
-            | FUSE_CAP_NO_OPENDIR_SUPPORT
+            | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK
         // Left out: splice (slower here), POSIX and flock locks (the kernel's own are right for
-        // a single mount), automatic invalidation (nobody else writes), ioctl, ACLs.
+        // a single mount), automatic invalidation (nobody else writes), ioctl.
         connection.want = UInt32(bitPattern: Int32(wanted)) & connection.capable
         connection.max_write = writeBytesMax
         connection.max_background = backgroundRequestsMax

@@ -1,12 +1,7 @@
 import Primitives
 
-/// Attributes, listings, symbolic links, extended attributes, keys.
+/// Attributes, listings, symbolic links, keys.
 extension MetadataState {
-    /// The longest name of an extended attribute, and the largest value and list, as in Linux
-    /// (`XATTR_NAME_MAX`, `XATTR_SIZE_MAX`, `XATTR_LIST_MAX`).
-    static let xattrNameBytesMax = 255
-    static let xattrValueBytesMax = 64 << 10
-    static let xattrListBytesMax: UInt64 = 64 << 10
     /// Entries of one listing at most; callers ask for what fits a page or a few.
     static let listMax = 4096
 
@@ -17,8 +12,13 @@ extension MetadataState {
     ) throws(FileSystemError) -> Attributes {
         let inode = try inode(ino)
         if let size = change.size { try prepareResize(inode, to: size) }
+        var list = change.mode == nil ? nil : try accessList(AccessList.accessName, of: inode)
 
-        if let mode = change.mode { inode.row.attributes.mode = mode & 0o7777 }
+        if let mode = change.mode {
+            inode.row.attributes.mode = mode & 0o7777
+            list?.setPermissions(mode)
+            if let list { putXattr(AccessList.accessName, list.bytes, of: inode) }
+        }
         if let uid = change.uid { inode.row.attributes.uid = uid }
         if let gid = change.gid { inode.row.attributes.gid = gid }
         if let size = change.size {
@@ -52,6 +52,19 @@ extension MetadataState {
         inode.row.attributes.changed = now
         markDirty(inode)
         return inode.row.attributes
+    }
+
+    /// Notes that the inode was read, if `policy` wants its access time to tell.
+    func recordRead(
+        _ ino: InodeNumber,
+        policy: AccessTimePolicy,
+        now: Timestamp
+    ) throws(FileSystemError) {
+        let inode = try inode(ino)
+        guard policy.isDue(inode.row.attributes, now: now) else { return }
+        inode.row.attributes.accessed = now
+        if !inode.isDirty { changes.operations += 1 }
+        markDirty(inode)
     }
 
     func checkSize(_ size: UInt64, of ino: InodeNumber) throws(FileSystemError) {
@@ -123,93 +136,6 @@ extension MetadataState {
             )
         }
         return listing
-    }
-
-    // MARK: Extended attributes
-
-    private func loadXattrs(_ inode: Inode) throws(FileSystemError) -> [[UInt8]: [UInt8]] {
-        if let xattrs = inode.xattrs { return xattrs }
-        let xattrs = inode.row.xattrBytes == 0 ? [:] : try reader.xattrs(of: inode.ino)
-        inode.xattrs = xattrs
-        return xattrs
-    }
-
-    func xattr(_ name: [UInt8], of ino: InodeNumber) throws(FileSystemError) -> [UInt8] {
-        let inode = try inode(ino)
-        guard let value = try loadXattrs(inode)[name] else { throw noAttribute(name, of: ino) }
-        return value
-    }
-
-    /// Names in order of bytes.
-    func xattrs(of ino: InodeNumber) throws(FileSystemError) -> [[UInt8]] {
-        try loadXattrs(try inode(ino)).keys.sorted { $0.lexicographicallyPrecedes($1) }
-    }
-
-    func setXattr(
-        _ name: [UInt8],
-        to value: [UInt8],
-        mode: XattrMode,
-        of ino: InodeNumber,
-        now: Timestamp
-    ) throws(FileSystemError) {
-        let inode = try inode(ino)
-        guard !name.isEmpty, name.count <= Self.xattrNameBytesMax, !name.contains(0) else {
-            throw FileSystemError(
-                name.count > Self.xattrNameBytesMax ? .nameTooLong : .invalid,
-                "the name of an extended attribute has 1 to \(Self.xattrNameBytesMax) bytes"
-            )
-        }
-        guard value.count <= Self.xattrValueBytesMax else {
-            throw FileSystemError(
-                .noSpace,
-                "an extended attribute has at most \(Self.xattrValueBytesMax) bytes"
-            )
-        }
-        let isThere = try loadXattrs(inode)[name] != nil
-        if mode == .create, isThere {
-            throw FileSystemError(
-                .exists,
-                "inode \(ino.rawValue) has attribute \(String(decoding: name, as: UTF8.self))"
-            )
-        }
-        if mode == .replace, !isThere { throw noAttribute(name, of: ino) }
-        let listBytes = inode.row.xattrBytes + (isThere ? 0 : UInt64(name.count) + 1)
-        guard listBytes <= Self.xattrListBytesMax else {
-            throw FileSystemError(
-                .noSpace,
-                "the names of inode \(ino.rawValue)'s extended attributes exceed "
-                    + "\(Self.xattrListBytesMax) bytes"
-            )
-        }
-
-        inode.xattrs?[name] = value
-        inode.row.xattrBytes = listBytes
-        changes.xattrs[XattrKey(ino: ino, name: name)] = .put(value)
-        inode.row.attributes.changed = now
-        markDirty(inode)
-        changes.operations += 1
-    }
-
-    func removeXattr(
-        _ name: [UInt8],
-        of ino: InodeNumber,
-        now: Timestamp
-    ) throws(FileSystemError) {
-        let inode = try inode(ino)
-        guard try loadXattrs(inode)[name] != nil else { throw noAttribute(name, of: ino) }
-        inode.xattrs?[name] = nil
-        inode.row.xattrBytes -= min(inode.row.xattrBytes, UInt64(name.count) + 1)
-        changes.xattrs[XattrKey(ino: ino, name: name)] = .remove
-        inode.row.attributes.changed = now
-        markDirty(inode)
-        changes.operations += 1
-    }
-
-    private func noAttribute(_ name: [UInt8], of ino: InodeNumber) -> FileSystemError {
-        FileSystemError(
-            .noAttribute,
-            "inode \(ino.rawValue) has no attribute \(String(decoding: name, as: UTF8.self))"
-        )
     }
 
     // MARK: Keys

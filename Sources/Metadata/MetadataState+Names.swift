@@ -24,23 +24,29 @@ extension MetadataState {
         let directory = try directory(parent)
         try checkTarget(new)
         if try child(name, in: directory) != nil { throw exists(name, in: parent) }
+        let inheritance = try inheritance(of: new, from: directory)
 
-        let ino = InodeNumber(nextInode)
-        nextInode += 1
-        changes.nextInode = nextInode
-        let inode = Inode(row(of: new, ino: ino, in: directory, now: now))
-        inode.isComplete = true
-        inode.xattrs = [:]
-        inode.fileKey = .some(nil)
-        inodes.insert(inode, for: ino)
-        markDirty(inode)
-        totals.inodes += 1
-        if new.kind == .regular { totals.files += 1 }
-        if new.kind == .symbolicLink {
-            inode.target = new.target
-            changes.targets[ino] = new.target
-        }
+        let inode = addInode(new, inheritance, in: directory, now: now)
         addEntry(name, to: inode, in: directory, now: now)
+        changes.operations += 1
+        return inode.row.attributes
+    }
+
+    /// Makes a regular file without a name: an orphan, until `link` gives it one.
+    func createUnnamed(
+        _ new: NewInode,
+        in parent: InodeNumber,
+        now: Timestamp
+    ) throws(FileSystemError) -> Attributes {
+        let directory = try directory(parent)
+        guard new.kind == .regular else {
+            throw FileSystemError(.invalid, "only a regular file can do without a name")
+        }
+        let inheritance = try inheritance(of: new, from: directory)
+
+        let inode = addInode(new, inheritance, in: directory, now: now)
+        inode.row.attributes.linkCount = 0
+        changes.orphans[inode.ino] = true
         changes.operations += 1
         return inode.row.attributes
     }
@@ -62,11 +68,12 @@ extension MetadataState {
     private func row(
         of new: NewInode,
         ino: InodeNumber,
+        mode: UInt16,
         in directory: Inode,
         now: Timestamp
     ) -> InodeRow {
         let isDirectory = new.kind == .directory
-        var mode = new.mode & 0o7777
+        var mode = mode
         var gid = new.gid
         // What is made in a set-group-id directory belongs to its group (`man 7 inode`).
         if directory.row.attributes.mode & 0o2000 != 0 {
@@ -110,9 +117,6 @@ extension MetadataState {
                 "directory \(ino.rawValue) cannot have a second name"
             )
         }
-        guard inode.row.attributes.linkCount > 0 else {
-            throw FileSystemError(.notFound, "inode \(ino.rawValue) is removed")
-        }
         guard inode.row.attributes.linkCount < Self.linksMax else {
             throw FileSystemError(
                 .tooManyLinks,
@@ -121,6 +125,8 @@ extension MetadataState {
         }
         if try child(name, in: directory) != nil { throw exists(name, in: parent) }
 
+        // Without any name it was made so (O_TMPFILE): the kernel lets no other come back.
+        if inode.row.attributes.linkCount == 0 { changes.orphans[ino] = false }
         inode.row.attributes.linkCount += 1
         inode.row.attributes.changed = now
         markDirty(inode)
@@ -169,6 +175,32 @@ extension MetadataState {
     }
 
     // MARK: Second halves: cannot fail
+
+    /// Makes an inode that no name leads to yet.
+    func addInode(
+        _ new: NewInode,
+        _ inheritance: Inheritance,
+        in directory: Inode,
+        now: Timestamp
+    ) -> Inode {
+        let ino = InodeNumber(nextInode)
+        nextInode += 1
+        changes.nextInode = nextInode
+        let inode = Inode(row(of: new, ino: ino, mode: inheritance.mode, in: directory, now: now))
+        inode.isComplete = true
+        inode.xattrs = [:]
+        inode.fileKey = .some(nil)
+        inodes.insert(inode, for: ino)
+        markDirty(inode)
+        totals.inodes += 1
+        if new.kind == .regular { totals.files += 1 }
+        if new.kind == .symbolicLink {
+            inode.target = new.target
+            changes.targets[ino] = new.target
+        }
+        for list in inheritance.lists { putXattr(list.name, list.bytes, of: inode) }
+        return inode
+    }
 
     /// Adds a name for `inode` at the end of `directory`.
     func addEntry(

@@ -17,6 +17,7 @@ extension MetadataState {
         to newName: EntryName,
         in newParent: InodeNumber,
         mode: RenameMode,
+        whiteout: NewInode?,
         now: Timestamp
     ) throws(FileSystemError) -> Unlinked? {
         let directory = try directory(parent)
@@ -47,7 +48,12 @@ extension MetadataState {
             return nil
         }
         if let target { try checkReplacement(of: target, by: source) }
-        return move(source, to: newName, in: newDirectory, replacing: target, now: now)
+        let unlinked = move(source, to: newName, in: newDirectory, replacing: target, now: now)
+        if let whiteout {
+            let left = addInode(whiteout, Inheritance(mode: whiteout.mode), in: directory, now: now)
+            addEntry(name, to: left, in: directory, now: now)
+        }
+        return unlinked
     }
 
     private func end(_ name: EntryName, in directory: Inode) throws(FileSystemError) -> End {

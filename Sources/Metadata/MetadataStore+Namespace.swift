@@ -30,7 +30,19 @@ extension MetadataStore {
         }
     }
 
-    /// Gives an inode another name; not a directory, and not one without any name.
+    /// Makes a regular file without a name, an orphan that `link` may give one; nothing of it is
+    /// left after a crash before that.
+    package func createUnnamed(
+        _ new: NewInode,
+        in parent: InodeNumber,
+        now: Timestamp
+    ) throws(FileSystemError) -> Attributes {
+        try change { state throws(FileSystemError) in
+            try state.createUnnamed(new, in: parent, now: now)
+        }
+    }
+
+    /// Gives an inode another name, or its first; not a directory.
     package func link(
         _ ino: InodeNumber,
         as name: EntryName,
@@ -68,7 +80,7 @@ extension MetadataStore {
         }
     }
 
-    /// Moves or exchanges entries, as `renameat2(2)`.
+    /// Moves or exchanges entries, as `renameat2(2)`; `whiteout` is made at the old name.
     ///
     /// - Returns: What had the new name before and lost it, if anything.
     @discardableResult
@@ -78,6 +90,7 @@ extension MetadataStore {
         to newName: EntryName,
         in newParent: InodeNumber,
         mode: RenameMode,
+        whiteout: NewInode? = nil,
         now: Timestamp
     ) throws(FileSystemError) -> Unlinked? {
         let replaced = try change { state throws(FileSystemError) -> [Unlinked] in
@@ -87,6 +100,7 @@ extension MetadataStore {
                 to: newName,
                 in: newParent,
                 mode: mode,
+                whiteout: whiteout,
                 now: now
             )
             return unlinked.map { [$0] } ?? []
@@ -118,6 +132,18 @@ extension MetadataStore {
     ) throws(FileSystemError) -> Attributes {
         try change { state throws(FileSystemError) in
             try state.recordWrite(ino, growingTo: size, now: now)
+        }
+    }
+
+    /// Notes that an inode was read, if `policy` has its access time tell; saved with the next
+    /// commit.
+    package func recordRead(
+        _ ino: InodeNumber,
+        policy: AccessTimePolicy,
+        now: Timestamp
+    ) throws(FileSystemError) {
+        try change { state throws(FileSystemError) in
+            try state.recordRead(ino, policy: policy, now: now)
         }
     }
 
@@ -161,17 +187,38 @@ extension MetadataStore {
         try read { state throws(FileSystemError) in try state.xattrs(of: ino) }
     }
 
+    /// Sets an attribute.
+    ///
+    /// An access list (`system.posix_acl_access`) becomes the mode's permission bits, and is kept
+    /// as a list only if it says more than they do.
+    ///
+    /// - Parameters:
+    ///   - name: 1...255 bytes.
+    ///   - value: At most 64 KiB.
+    ///   - mode: Whether it must or must not be there.
+    ///   - clearsSetGroup: Whether an access list also takes the set-group-id bit away.
+    ///   - ino: What the attribute is of.
+    ///   - now: Its new change time.
     /// - Throws: `exists` or `noAttribute` as `mode` says, `nameTooLong` above 255 bytes,
-    ///   `noSpace` if the value or all names together exceed 64 KiB.
+    ///   `noSpace` if the value or all names together exceed 64 KiB, `invalid` if an access list
+    ///   is none.
     package func setExtendedAttribute(
         _ name: [UInt8],
         to value: [UInt8],
         mode: XattrMode,
+        clearsSetGroup: Bool = false,
         of ino: InodeNumber,
         now: Timestamp
     ) throws(FileSystemError) {
         try change { state throws(FileSystemError) in
-            try state.setXattr(name, to: value, mode: mode, of: ino, now: now)
+            try state.setXattr(
+                name,
+                to: value,
+                mode: mode,
+                clearsSetGroup: clearsSetGroup,
+                of: ino,
+                now: now
+            )
         }
     }
 

@@ -79,6 +79,8 @@ package struct NewInode: Hashable, Sendable {
     package var uid: UInt32
     package var gid: UInt32
     package var rdev: UInt64
+    /// Permission bits that `mode` loses, unless the directory has a default access list.
+    package var umask: UInt16 = 0
     /// Target of a symbolic link, else empty.
     ///
     /// 1...4095 bytes.

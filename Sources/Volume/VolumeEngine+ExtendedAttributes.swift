@@ -21,10 +21,18 @@ extension VolumeEngine {
         _ name: [UInt8],
         to value: [UInt8],
         mode: XattrMode,
+        clearsSetGroup: Bool = false,
         of ino: InodeNumber
     ) throws(FileSystemError) {
         try refuseReserved(name)
-        try metadata.setExtendedAttribute(name, to: value, mode: mode, of: ino, now: now())
+        try metadata.setExtendedAttribute(
+            name,
+            to: value,
+            mode: mode,
+            clearsSetGroup: clearsSetGroup,
+            of: ino,
+            now: now()
+        )
     }
 
     package func extendedAttributes(

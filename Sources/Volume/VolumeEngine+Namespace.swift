@@ -1,6 +1,6 @@
+package import Metadata
 package import Primitives
-import Disk
-import Metadata
+import Logging
 
 extension VolumeEngine {
     /// The inode that `name` leads to; `notFound` if there is none.
@@ -22,8 +22,26 @@ extension VolumeEngine {
         named name: EntryName,
         in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
-        let attributes = try metadata.create(new, named: name, in: parent, now: Clock.now())
+        let attributes = try metadata.create(new, named: name, in: parent, now: now())
         if attributes.kind == .regular { _ = contents.content(of: attributes.ino, isNew: true) }
+        return attributes
+    }
+
+    /// Makes a regular file without a name, and opens it; `link` may give it one.
+    ///
+    /// Counts as given to the kernel once (`retain`) and as open.
+    package func createUnnamed(
+        _ new: NewInode,
+        in parent: InodeNumber,
+        forWriting: Bool
+    ) throws(FileSystemError) -> Attributes {
+        let attributes = try metadata.createUnnamed(new, in: parent, now: now())
+        let ino = attributes.ino
+        _ = contents.content(of: ino, isNew: true)
+        inodes.retain(ino)
+        inodes.open(ino, forWriting: forWriting)
+        // Reaped when the last user is gone, unless `link` comes first.
+        _ = inodes.orphan(ino)
         return attributes
     }
 
@@ -32,7 +50,7 @@ extension VolumeEngine {
         as name: EntryName,
         in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
-        let attributes = try metadata.link(ino, as: name, in: parent, now: Clock.now())
+        let attributes = try metadata.link(ino, as: name, in: parent, now: now())
         inodes.adopt(ino)
         return attributes
     }
@@ -41,14 +59,14 @@ extension VolumeEngine {
         _ name: EntryName,
         in parent: InodeNumber
     ) throws(FileSystemError) {
-        settle(try metadata.unlink(name, in: parent, now: Clock.now()))
+        settle(try metadata.unlink(name, in: parent, now: now()))
     }
 
     package func removeDirectory(
         _ name: EntryName,
         in parent: InodeNumber
     ) throws(FileSystemError) {
-        settle(try metadata.removeDirectory(name, in: parent, now: Clock.now()))
+        settle(try metadata.removeDirectory(name, in: parent, now: now()))
     }
 
     /// Gives an entry another name, as `man 2 rename` has it.
@@ -56,12 +74,15 @@ extension VolumeEngine {
     /// A file that takes another's place is synced first, as ext4 does it: many programs write a
     /// new version, do not sync it, rename it over the old one, and count on having one of the two
     /// whole after a power cut.
+    ///
+    /// `whiteout` is made at the old name.
     package func rename(
         _ name: EntryName,
         in parent: InodeNumber,
         to newName: EntryName,
         in newParent: InodeNumber,
         mode: RenameMode,
+        whiteout: NewInode? = nil,
         wait: Wait
     ) throws(FileSystemError) {
         if mode == .replace, let ino = try replacement(name, in: parent, for: newName, newParent) {
@@ -73,7 +94,8 @@ extension VolumeEngine {
             to: newName,
             in: newParent,
             mode: mode,
-            now: Clock.now()
+            whiteout: whiteout,
+            now: now()
         )
         if let replaced { settle(replaced) }
     }
@@ -116,6 +138,25 @@ extension VolumeEngine {
         limit: Int
     ) throws(FileSystemError) -> [DirectoryEntry] {
         try metadata.readDirectory(ino, after: cookie, limit: limit)
+    }
+
+    // MARK: Access times
+
+    /// Whether reading an inode with these attributes is to be noted.
+    package func isReadDue(_ attributes: Attributes, policy: AccessTimePolicy) -> Bool {
+        policy.isDue(attributes, now: now())
+    }
+
+    /// Notes that an inode was read, if `policy` has its access time tell.
+    ///
+    /// No reading fails because this does.
+    package func noteRead(_ ino: InodeNumber, policy: AccessTimePolicy) {
+        do throws(FileSystemError) {
+            guard isReadDue(try metadata.attributes(of: ino), policy: policy) else { return }
+            try metadata.recordRead(ino, policy: policy, now: now())
+        } catch {
+            logger.debug("access time of inode \(ino.rawValue): \(error.message)")
+        }
     }
 
     // MARK: Lifetime

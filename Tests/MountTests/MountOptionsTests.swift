@@ -16,7 +16,8 @@ struct MountOptionsTests {
         #expect(options.source == .volume("home"))
         #expect(options.directory == "/mnt")
         #expect(options.isReadOnly && options.isVerbose && options.skipsUserTable)
-        #expect(options.kernelOptions == ["noatime"])
+        #expect(options.accessTimes == .never)
+        #expect(options.kernelOptions.isEmpty)
     }
 
     @Test func theNameInTheTableOfMountsIsTaken() throws {

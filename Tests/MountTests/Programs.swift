@@ -49,7 +49,7 @@ struct Program: Sendable {
 }
 
 extension Program {
-    static let all: [Program] = names + content + others
+    static let all: [Program] = names + content + others + permissions + naming + times
 
     private static let names: [Program] = [
         Program(

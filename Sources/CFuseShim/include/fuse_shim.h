@@ -19,6 +19,7 @@ extern const int32_t fuse_shim_falloc_punch_hole;
 extern const int32_t fuse_shim_falloc_zero_range;
 extern const uint32_t fuse_shim_rename_noreplace;
 extern const uint32_t fuse_shim_rename_exchange;
+extern const uint32_t fuse_shim_rename_whiteout;
 extern const int32_t fuse_shim_xattr_create;
 extern const int32_t fuse_shim_xattr_replace;
 extern const int32_t fuse_shim_seek_data;
@@ -28,9 +29,10 @@ extern const int32_t fuse_shim_seek_hole;
 struct fuse_session *fuse_shim_session_new(
     struct fuse_args *args, const struct fuse_lowlevel_ops *ops, void *userdata);
 
-// Lets the session answer INIT with FUSE_HANDLE_KILLPRIV_V2 when the kernel offers it, a flag that
-// libfuse 3.14 does not know. Call after fuse_session_mount. 0 or -errno.
-int fuse_shim_offer_killpriv(struct fuse_session *session);
+// Lets the session answer INIT with the flags that libfuse 3.14 does not know and the kernel
+// offers: FUSE_HANDLE_KILLPRIV_V2 and FUSE_SETXATTR_EXT. Call after fuse_session_mount. 0 or
+// -errno.
+int fuse_shim_offer_flags(struct fuse_session *session);
 
 // Whether the kernel took FUSE_HANDLE_KILLPRIV_V2; known after INIT.
 bool fuse_shim_has_killpriv(void);
@@ -45,6 +47,14 @@ void fuse_shim_free_buffer(struct fuse_buf *buffer);
 // Whether the request the calling thread serves just now demands that set-user-id, set-group-id
 // and file capabilities go (write, truncate and open with O_TRUNC by who lacks CAP_FSETID).
 bool fuse_shim_kills_privileges(void);
+
+// Whether the FUSE_CREATE that the calling thread serves just now came as FUSE_TMPFILE, which
+// libfuse 3.14 does not know: a file without a name, and the name it carries means nothing.
+bool fuse_shim_is_unnamed(void);
+
+// Whether the access list that the calling thread is to set just now takes the set-group-id bit
+// away, its caller being neither in the group nor privileged.
+bool fuse_shim_clears_set_group(void);
 
 // Keeps blocks of up to 32 MiB in malloc's arenas instead of mapping and unmapping, and so
 // zeroing, them at every use.
