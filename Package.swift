@@ -128,6 +128,19 @@ let package = Package(
             needs: ["Primitives", "Sealing", "Proofs", "Reliability"]
         ),
         module("Control", needs: ["Primitives", "Disk", "CLinux"]),
+
+        // The engine in a world made from one seed: threads, clock, disks and network.
+        module(
+            "SimulatedHost",
+            needs: ["Primitives", "CSQLite", "CLinux", "Sealing", "Disk", "SQLite"]
+        ),
+        module(
+            "Trials",
+            needs: [
+                "Primitives", "Erasure", "Sealing", "Placement", "Disk", "SQLite", "Metadata",
+                "Cache", "Transport", "Network", "Volume", "SimulatedHost", log,
+            ]
+        ),
         module("Home", needs: ["Primitives", "Sealing", "Disk", "Network", "Transport", log]),
 
         // The kernel's side.
@@ -152,8 +165,9 @@ let package = Package(
         .executableTarget(
             name: "mefs",
             dependencies: [
-                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
-                "Transport", "Auditor", "Node", "Control", "Home", log, arguments,
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Metadata", "Cache",
+                "Network", "Transport", "Auditor", "Volume", "Node", "Control", "Home", log,
+                arguments,
             ],
             path: "Sources/CLI",
             swiftSettings: strict
@@ -162,7 +176,8 @@ let package = Package(
             name: "mefs-lab",
             dependencies: [
                 "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
-                "Node", "Simulation", log, arguments,
+                "Transport", "Volume", "Node", "Simulation", "SimulatedHost", "Trials", log,
+                arguments,
             ],
             path: "Sources/Lab",
             swiftSettings: strict
@@ -184,6 +199,14 @@ let package = Package(
             ]
         ),
         tests("Disk"),
+        tests("SimulatedHost", needs: ["Primitives", "Disk", "SQLite"]),
+        tests(
+            "Trials",
+            needs: [
+                "Primitives", "Sealing", "Disk", "Metadata", "Network", "Transport", "Volume",
+                "SimulatedHost", log,
+            ]
+        ),
         tests("Metadata", needs: ["Primitives", "Disk", "SQLite"]),
         tests("Cache", needs: ["Primitives", "Disk"]),
         tests("Control", needs: ["Primitives", "Disk"]),
@@ -200,7 +223,7 @@ let package = Package(
             "Volume",
             needs: [
                 "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "SQLite",
-                "Transport", "Network", "Auditor", "Node", log,
+                "Metadata", "Cache", "Transport", "Network", "Auditor", "Node", log,
             ]
         ),
         tests("Mount", needs: ["Primitives", "Disk", "Control"]),
