@@ -112,7 +112,9 @@ package final class CacheStore: Sendable {
     /// end of the file.
     package func punch(_ ino: InodeNumber, _ range: Range<UInt64>) throws(FileSystemError) {
         do throws(DiskError) {
-            try existingFile(ino)?.punchHole(range)
+            guard let file = try existingFile(ino) else { return }
+            try file.punchHole(range)
+            DurableStep.note(.rangesPunched)
         } catch {
             throw failure(error)
         }
@@ -135,7 +137,9 @@ package final class CacheStore: Sendable {
     /// Cuts the cache file at `size` or lengthens it by a hole; nothing happens if there is none.
     package func truncate(_ ino: InodeNumber, to size: UInt64) throws(FileSystemError) {
         do throws(DiskError) {
-            try existingFile(ino)?.truncate(to: size)
+            guard let file = try existingFile(ino) else { return }
+            try file.truncate(to: size)
+            DurableStep.note(.cacheFileCut)
         } catch {
             throw failure(error)
         }
@@ -148,6 +152,7 @@ package final class CacheStore: Sendable {
         drop(ino)
         do throws(DiskError) {
             try WholeFile.remove(path(of: ino))
+            DurableStep.note(.cacheFileRemoved)
         } catch {
             throw failure(error)
         }
@@ -169,6 +174,7 @@ package final class CacheStore: Sendable {
         do throws(DiskError) {
             guard let file = try existingFile(ino) else { return }
             try file.syncData()
+            DurableStep.note(.cacheSynced)
             try syncBucket(Self.bucket(of: ino))
         } catch {
             throw failure(error)
@@ -199,6 +205,7 @@ package final class CacheStore: Sendable {
         // the file was made covers it.
         guard let made else { return }
         try Directory.sync(Self.path(ofBucket: bucket, in: directory))
+        DurableStep.note(.directorySynced)
         state.withLock { state in
             state.buckets[bucket].synced = max(state.buckets[bucket].synced, made)
         }

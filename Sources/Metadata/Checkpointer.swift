@@ -1,3 +1,4 @@
+import Disk
 import Primitives
 import SQLite
 import Synchronization
@@ -22,12 +23,14 @@ final class Checkpointer: Sendable {
     ///
     /// - Returns: Whether that was all.
     func moveWhatIsFree() throws(FileSystemError) -> Bool {
-        try converting { () throws(SQLiteError) in
+        let isMoved = try converting { () throws(SQLiteError) in
             let (frames, moved) = try database.withLock { database throws(SQLiteError) in
                 try database.checkpoint(.passive)
             }
             return frames == moved
         }
+        DurableStep.note(.logMoved)
+        return isMoved
     }
 
     /// Moves all, so that the next commit writes the log from its beginning.
@@ -39,5 +42,6 @@ final class Checkpointer: Sendable {
                 try database.checkpoint(.restart)
             }
         }
+        DurableStep.note(.logMoved)
     }
 }

@@ -178,6 +178,7 @@ final class MetadataCore: Sendable {
                     throw FileSystemError(error)
                 }
                 state.withLock { $0.finishSaving() }
+                DurableStep.note(.logCommitted)
             }
             logSync.noteCommit(writer.sequence)
             let logFrames = writer.logFrames
@@ -189,6 +190,7 @@ final class MetadataCore: Sendable {
     /// Makes commit `sequence` and all before it survive a crash of the host.
     func sync(through sequence: UInt64) throws(FileSystemError) {
         try onDisk { () throws(DiskError) in try logSync.sync(through: sequence) }
+        DurableStep.note(.logSynced)
     }
 
     /// Runs `body` on what the database has once every operation so far is saved.

@@ -35,5 +35,6 @@ extension FileContent {
                 try metadata.setResident(ino, BlockIndex(index), SegmentMask.all.rawValue)
             }
         }
+        DurableStep.note(.residencyRecorded)
     }
 }

@@ -126,6 +126,7 @@ final class Reclaimer: Sendable {
             try metadata.reap(ino)
         }
         if mustSync { try metadata.sync() } else { try metadata.commit() }
+        DurableStep.note(.metadataForgot)
         for ino in batch {
             try cache.remove(ino)
             contents.remove(ino)
@@ -150,6 +151,7 @@ final class Reclaimer: Sendable {
     private func deleteDeadShards() throws(FileSystemError) {
         let dead = try metadata.deadShards(limit: Self.shardBatch)
         guard !dead.isEmpty else { return }
+        DurableStep.note(.stripeDead)
         let byProvider = release(Dictionary(grouping: dead, by: \.record.provider))
         let requests = byProvider.map { provider, shards in
             (shards, network.delete(shards.map(\.record.shard), from: provider))
@@ -157,6 +159,7 @@ final class Reclaimer: Sendable {
         for (shards, request) in requests {
             do throws(NetworkError) {
                 try request.wait(for: Self.patience)
+                DurableStep.note(.shardsDeleted)
             } catch {
                 logger.debug("shards stay until their provider answers: \(error.message)")
                 continue
@@ -164,6 +167,7 @@ final class Reclaimer: Sendable {
             try metadata.forgetShards(shards)
         }
         try metadata.commit()
+        DurableStep.note(.stripeForgotten)
     }
 
     /// Takes shards out of the orders that they are under; what is left of them can be deleted.

@@ -1,3 +1,4 @@
+import Disk
 import Logging
 import Metadata
 import Network
@@ -90,6 +91,7 @@ struct StripePlacer: Sendable {
             shards: shards
         )
         try metadata.beginStripe(record)
+        DurableStep.note(.stripeBegun)
         return record
     }
 
@@ -167,6 +169,7 @@ struct StripePlacer: Sendable {
         for (index, request) in zip(indices, requests) {
             do {
                 try request.wait(for: Self.patience)
+                DurableStep.note(.shardAcknowledged)
                 custody?.noteTransfer(with: shards[index].provider, ok: true)
                 meters.uploadedBytes.add(UInt64(bytes[index].count), ordering: .relaxed)
                 progress.acknowledged.add(1, ordering: .relaxed)

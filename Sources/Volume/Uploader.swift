@@ -480,7 +480,9 @@ final class Uploader: Sendable {
                 )
             }
         )
+        DurableStep.note(.stripeRecorded)
         try metadata.sync()
+        DurableStep.note(.stripeSynced)
         for snapshot in snapshots {
             snapshot.content.state.write { state in
                 guard var block = state.blocks[snapshot.index.rawValue],
@@ -496,6 +498,7 @@ final class Uploader: Sendable {
                 }
             }
         }
+        DurableStep.note(.blocksCleaned)
         custody?.notePlaced(stripe.id)
         state.update { $0.completed += 1 }
     }

@@ -101,11 +101,13 @@ extension VolumeEngine {
                 try markDirty(range, of: content.ino, in: &state) { !empty.contains($0) }
                 do throws(FileSystemError) {
                     try apply()
+                    DurableStep.note(.cacheBytesWritten)
                     try metadata.recordWrite(
                         content.ino,
                         growingTo: growsTo ?? range.upperBound,
                         now: now()
                     )
+                    DurableStep.note(.sizeRecorded)
                     try markDirty(range, of: content.ino, in: &state) { empty.contains($0) }
                 } catch {
                     takeBack(empty, of: content.ino, in: state)
@@ -206,7 +208,10 @@ extension VolumeEngine {
             block.version += 1
             state.blocks[index] = block
         }
-        if mustCommit { try metadata.commit() }
+        if mustCommit {
+            try metadata.commit()
+            DurableStep.note(.dirtyMarkCommitted)
+        }
     }
 
     /// Makes what was written durable on this host: cached bytes, then the metadata naming them.

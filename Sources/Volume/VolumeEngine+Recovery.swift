@@ -52,6 +52,7 @@ extension VolumeEngine {
         }
         // Only now: killed before, the next start does all of this again.
         try metadata.noteRecovered()
+        DurableStep.note(.recovered)
         logger.notice("recovered after an unclean stop", metadata: ["removed": "\(repaired)"])
     }
 

@@ -83,6 +83,7 @@ extension VolumeEngine {
         } else {
             try metadata.commit()
         }
+        DurableStep.note(.metadataForgot)
     }
 
     // MARK: fallocate
