@@ -129,6 +129,12 @@ package final class Trial: Sendable {
                 let most = isEarly ? 60 : state.usualMutations * 5 / 4
                 return (kind, Int.random(in: 1...max(1, most), using: &state.random))
             }
+            let isChecked = state.withLock { $0.stop != nil && Bool.random(using: &$0.random) }
+            if isChecked {
+                guard attempt(round, { try check(withNetwork: false, deep: false) }) != nil else {
+                    return false
+                }
+            }
             let before = owner.mutations
             owner.crash(after: count, kind)
             guard let end = attempt(round, { try live(round, kind) }) else { return false }
@@ -148,6 +154,8 @@ package final class Trial: Sendable {
 
     private func note(_ end: End, mutations: Int) {
         let kind = owner.lastCrash ?? .kill
+        let after = owner.lastStep.map { " after \($0.rawValue)" } ?? ""
+        state.withLock { $0.model }?.note("--- \(kind.rawValue)\(after)")
         state.withLock { state in
             state.report.rounds += 1
             if kind == .kill { state.report.kills += 1 } else { state.report.powerCuts += 1 }
@@ -181,14 +189,14 @@ package final class Trial: Sendable {
             try finale.settle()
             try finale.readBack("after all is placed")
         }
-        try check(withNetwork: true)
+        try check(withNetwork: true, deep: true)
         network.destroy(scene.code.m)
         let losesCache = state.withLock { Bool.random(using: &$0.random) }
         try lastLife(losesCache: losesCache) { [scene] finale in
             try finale.dropCache()
             try finale.readBack("without the cache and \(scene.code.m) providers")
         }
-        try check(withNetwork: false)
+        try check(withNetwork: false, deep: true)
     }
 
     private func lastLife(
@@ -221,7 +229,7 @@ package final class Trial: Sendable {
     }
 
     /// The volume's own check must find nothing.
-    private func check(withNetwork: Bool) throws {
+    private func check(withNetwork: Bool, deep: Bool) throws {
         let report = try world.run(on: owner) { [self] in
             try network.start()
             network.calmDown()
@@ -229,7 +237,7 @@ package final class Trial: Sendable {
             return try VolumeCheck.run(
                 configuration,
                 network: withNetwork ? network : nil,
-                deep: true
+                deep: deep
             )
         }
         owner.boot()
@@ -284,6 +292,7 @@ package final class Trial: Sendable {
         }
         let judge = Judge(model: model, engine: engine, life: life, stop: stop)
         guard let bytes = try judge.judge() else { return nil }
+        model.note("--- judged; goes on at \(model.state.withLock { $0.tick })")
         state.withLock { state in
             state.report.bytesJudged += bytes
             state.stop = nil

@@ -59,7 +59,7 @@ final class Model: Sendable {
     let state: Condition<State>
 
     /// The last lines kept of what clients did.
-    private static let logMax = 120
+    private static let logMax = 600
 
     init(root: Attributes) {
         var initial = State()

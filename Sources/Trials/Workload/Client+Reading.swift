@@ -40,7 +40,8 @@ extension Client {
             state.tick += 1
             return state.tick
         }
-        model.note("\(number): sync \(ino.rawValue) at \(began)")
+        let isUsed = model.state.withLock { $0.busy.contains(ino) }
+        model.note("\(number): sync \(ino.rawValue) at \(began)\(isUsed ? ", in use" : "")")
         let answer = ask { () throws(FileSystemError) in
             try engine.sync(ino, dataOnly: kind == .syncData, wait: .allowed)
         }
