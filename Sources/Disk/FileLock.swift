@@ -50,7 +50,8 @@ package final class FileLock: Sendable {
             try file.lock()
             let line = note.split(whereSeparator: \.isNewline).joined(separator: " ")
             try file.truncate(to: 0)
-            try file.write(at: 0, Array("\(getpid())\n\(line)\n".utf8))
+            let pid = Simulation.current?.processID ?? getpid()
+            try file.write(at: 0, Array("\(pid)\n\(line)\n".utf8))
             self.file = Mutex(file)
         } catch {
             if error.errno == EAGAIN || error.errno == EACCES {

@@ -32,6 +32,7 @@ package protocol SimulatedKernel: AnyObject, Sendable {
     // MARK: The machine
 
     var files: any SimulatedFiles { get }
+    var processID: Int32 { get }
     /// Random id of this boot.
     var bootID: String { get }
     /// Randomness that steers behaviour, drawn from the seed.

@@ -14,6 +14,10 @@ package struct ShardRecord: Hashable, Sendable {
         self.provider = provider
         self.root = root
     }
+
+    /// By name alone: roots follow from random keys, and the order in which sets are written must
+    /// not, or a simulation would not repeat.
+    package func hash(into hasher: inout Hasher) { hasher.combine(shard) }
 }
 
 /// A stripe and its shards.

@@ -110,6 +110,9 @@ final class WorldThread: SimulatedKernel, SimulatedThread, @unchecked Sendable {
 
     var files: any SimulatedFiles { processLife }
 
+    /// Of one length in all runs: it is written into files.
+    var processID: Int32 { 1000 + Int32(truncatingIfNeeded: processLife.number % 9000) }
+
     var bootID: String { machine.bootID }
 
     func randomBytes(_ count: Int) -> [UInt8] { scheduler.draw { $0.bytes(count) } }
