@@ -73,11 +73,14 @@ final class StripeReader: Sendable {
     }
 
     /// The sets of shards worth distrusting when bytes of `range` fail their tags, likeliest
-    /// first: each shard that held them, then all of those, then every other single shard and
-    /// pair with them, for a wrong shard among those used to rebuild.
+    /// first: each shard that held them, then all of those, then every two of them, then each with
+    /// another, for a wrong shard among those used to rebuild.
     func suspicions(_ stripe: StripeRecord, _ range: Range<Int>) -> [Set<Int>] {
         let holders = pieces(of: range, in: stripe).map(\.shard)
         var sets = holders.map { Set([$0]) } + [Set(holders)]
+        for (position, one) in holders.enumerated() {
+            for two in holders[(position + 1)...] { sets.append([one, two]) }
+        }
         for other in 0..<stripe.code.n where !holders.contains(other) {
             sets.append(Set(holders + [other]))
             for holder in holders { sets.append([holder, other]) }

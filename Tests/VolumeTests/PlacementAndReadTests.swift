@@ -97,6 +97,30 @@ struct PlacementAndReadTests {
         }
     }
 
+    /// A small stripe: its one block lies in all four data shards, so both wrong ones may be among
+    /// those that hold the bytes.
+    @Test func everyPairOfShardsMayBeRotten() throws {
+        try VolumeFixture.with { fixture in
+            try fixture.open { engine in
+                let ino = try engine.makeFile("a")
+                var random = SeededGenerator(seed: 19)
+                let bytes = random.bytes(1_000_000)
+                try engine.write(bytes, at: 0, to: ino)
+                try engine.place()
+                for first in fixture.network.ids.indices {
+                    for second in fixture.network.ids.indices.dropFirst(first + 1) {
+                        let rotten = [fixture.network.ids[first], fixture.network.ids[second]]
+                        for id in rotten { fixture.network.rot(id) { $0 / 3 } }
+                        _ = try engine.dropCache()
+                        #expect(try engine.read(ino, 0..<bytes.count) == bytes)
+                        // The same bits again: whole.
+                        for id in rotten { fixture.network.rot(id) { $0 / 3 } }
+                    }
+                }
+            }
+        }
+    }
+
     @Test func tenThousandSmallFilesShareFewStripes() throws {
         try VolumeFixture.with { fixture in
             try fixture.open { engine in
