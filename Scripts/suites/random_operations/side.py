@@ -107,9 +107,10 @@ class Side:
     @staticmethod
     def size(path):
         try:
-            return os.stat(os.fsencode(path)).st_size
+            status = os.stat(os.fsencode(path))
         except OSError:
             return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def times(self, what):
         try:
