@@ -197,7 +197,9 @@ unmount() {
     local pid
     pid=$(mount_pid)
     umount "$mnt"
-    gone "$pid" 120 || die "the mount process $pid is still there two minutes after umount"
+    gone "$pid" 120 ||
+        die "the mount process $pid is still there two minutes after umount;" \
+            "these keep the mount in a namespace of their own: $(grep -ls " $mnt " /proc/[0-9]*/mounts | tr '\n' ' ')"
 }
 
 # gone PID SECONDS: waits until the process is gone.

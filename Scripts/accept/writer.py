@@ -277,6 +277,8 @@ class Writer:
         offset, piece = self.place(old)
         piece = piece[:PAGE]
         journal = name + "-journal"
+        if journal in self.state:  # A crash left it.
+            return self.delete(journal)
         kept = old[offset:offset + len(piece)]
 
         def begin():
@@ -340,8 +342,8 @@ class Writer:
 
         self.change(after, perform)
 
-    def delete(self):
-        name = self.pick()
+    def delete(self, name=None):
+        name = name or self.pick()
 
         def perform():
             os.unlink(self.path(name))
