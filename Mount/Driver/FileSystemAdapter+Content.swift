@@ -157,7 +157,8 @@ extension FileSystemAdapter {
         _ ino: InodeNumber,
         offset: UInt64,
         bytes: UnsafeRawBufferPointer,
-        killsPrivileges: Bool
+        killsPrivileges: Bool,
+        isFromCache: Bool
     ) {
         if killsPrivileges {
             let caller = request.caller
@@ -167,12 +168,18 @@ extension FileSystemAdapter {
             if case .failure(let error) = stripped { return fail(request, error) }
         }
         let written = attempt { () throws(FileSystemError) in
-            try engine.write(ino, offset: offset, from: bytes, wait: .never)
+            try engine.write(
+                ino,
+                offset: offset,
+                from: bytes,
+                keepsTimes: isFromCache,
+                wait: .never
+            )
         }
         switch written {
         case .success(let count): request.reply(written: count)
         case .failure(let error) where error.code == .wouldWait:
-            write(request, ino, offset, copy: Array(bytes))
+            write(request, ino, offset, copy: Array(bytes), keepsTimes: isFromCache)
         case .failure(let error): fail(request, error)
         }
     }
@@ -181,13 +188,20 @@ extension FileSystemAdapter {
         _ request: consuming Request,
         _ ino: InodeNumber,
         _ offset: UInt64,
-        copy: [UInt8]
+        copy: [UInt8],
+        keepsTimes: Bool
     ) {
         let engine = engine
         serveWaiting(request, on: dataLane) { [self] wait throws(FileSystemError) in
             try copy.withUnsafeBytes { bytes in
                 attempt { () throws(FileSystemError) in
-                    try engine.write(ino, offset: offset, from: bytes, wait: wait)
+                    try engine.write(
+                        ino,
+                        offset: offset,
+                        from: bytes,
+                        keepsTimes: keepsTimes,
+                        wait: wait
+                    )
                 }
             }.get()
         } reply: { request, count in

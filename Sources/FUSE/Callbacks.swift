@@ -195,15 +195,17 @@ extension fuse_lowlevel_ops {
                 $0.read($1, InodeNumber(ino), offset: unsigned(offset), count: size)
             }
         }
-        write = { raw, ino, start, size, offset, _ in
+        write = { raw, ino, start, size, offset, file in
             let kills = fuse_shim_kills_privileges()
+            let isFromCache = file.map { $0.pointee.writepage != 0 } ?? false
             serve(raw) {
                 $0.write(
                     $1,
                     InodeNumber(ino),
                     offset: unsigned(offset),
                     bytes: UnsafeRawBufferPointer(start: start, count: size),
-                    killsPrivileges: kills
+                    killsPrivileges: kills,
+                    isFromCache: isFromCache
                 )
             }
         }

@@ -36,7 +36,7 @@ extension MetadataState {
     func recordWrite(
         _ ino: InodeNumber,
         growingTo size: UInt64,
-        now: Timestamp
+        now: Timestamp?
     ) throws(FileSystemError) -> Attributes {
         let inode = try inode(ino)
         guard inode.kind == .regular else {
@@ -44,12 +44,15 @@ extension MetadataState {
         }
         let isGrowing = size > inode.row.attributes.size
         if isGrowing { try prepareResize(inode, to: size) }
+        guard isGrowing || now != nil else { return inode.row.attributes }
 
         // Counted once per commit: only then does it cost a row.
         if !inode.isDirty { changes.operations += 1 }
         if isGrowing { resize(inode, to: size) }
-        inode.row.attributes.modified = now
-        inode.row.attributes.changed = now
+        if let now {
+            inode.row.attributes.modified = now
+            inode.row.attributes.changed = now
+        }
         markDirty(inode)
         return inode.row.attributes
     }

@@ -123,12 +123,14 @@ extension MetadataStore {
 
     /// Notes that a file was written: its times, and its size if that is more than before.
     ///
+    /// Without `now` the times stay as they are.
+    ///
     /// Saved with the next commit, once for all calls before it.
     @discardableResult
     package func recordWrite(
         _ ino: InodeNumber,
         growingTo size: UInt64,
-        now: Timestamp
+        now: Timestamp?
     ) throws(FileSystemError) -> Attributes {
         try change { state throws(FileSystemError) in
             try state.recordWrite(ino, growingTo: size, now: now)

@@ -58,12 +58,15 @@ extension VolumeEngine {
 
     /// Writes all of `buffer` at `offset`.
     ///
+    /// `keepsTimes`: the caller sets modification and change time itself.
+    ///
     /// - Throws: `noSpace` if the cache disk is full and nothing clean can be evicted,
     ///   `fileTooLarge` past `Geometry.fileBytesMax`.
     package func write(
         _ ino: InodeNumber,
         offset: UInt64,
         from buffer: UnsafeRawBufferPointer,
+        keepsTimes: Bool = false,
         wait: Wait
     ) throws(FileSystemError) -> Int {
         guard !buffer.isEmpty else { return 0 }
@@ -73,7 +76,12 @@ extension VolumeEngine {
         }
         try slowDown(wait)
         let content = try loaded(ino)
-        try change(content, range: offset..<end, wait: wait) { () throws(FileSystemError) in
+        try change(
+            content,
+            range: offset..<end,
+            wait: wait,
+            keepsTimes: keepsTimes
+        ) { () throws(FileSystemError) in
             try cache.write(ino, offset: offset, from: buffer)
         }
         return buffer.count
@@ -90,6 +98,7 @@ extension VolumeEngine {
         range: Range<UInt64>,
         wait: Wait,
         growsTo: UInt64? = nil,
+        keepsTimes: Bool = false,
         apply: () throws(FileSystemError) -> Void
     ) throws(FileSystemError) {
         for _ in 0..<Self.fetchRoundsMax {
@@ -105,7 +114,7 @@ extension VolumeEngine {
                     try metadata.recordWrite(
                         content.ino,
                         growingTo: growsTo ?? range.upperBound,
-                        now: now()
+                        now: keepsTimes ? nil : now()
                     )
                     DurableStep.note(.sizeRecorded)
                     try markDirty(range, of: content.ino, in: &state) { empty.contains($0) }

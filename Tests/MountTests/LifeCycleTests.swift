@@ -17,6 +17,17 @@ struct LifeCycleTests {
             assert open(sys.argv[1], 'rb').read() == expected
             """
 
+    /// 64 MiB are more requests than the kernel sends at once: it sends the file's times before the
+    /// last bytes.
+    private static let writeAndSyncLater =
+        Program.prelude + """
+            fd = os.open('f', os.O_CREAT | os.O_WRONLY); os.write(fd, os.urandom(64 << 20))
+            print(os.fstat(fd).st_mtime_ns)
+            time.sleep(1.1)
+            c('syncfs', fd)
+            """
+    private static let tellTime = Program.prelude + "print(os.stat('f').st_mtime_ns)"
+
     private func write(_ name: String, bytes: Int, to volume: MountedVolume) throws {
         let ended = try volume.python(Self.write, in: volume.mountPoint, [name, name, "\(bytes)"])
         #expect(ended.code == 0, "\(ended.output)")
@@ -42,6 +53,18 @@ struct LifeCycleTests {
             #expect(try MountTable.current().top(at: volume.mountPoint) == nil)
             // The helper has waited for the mount process, which holds the lock to its end.
             #expect(FileLock.holder(of: volume.home + "/volumes/home/lock") == nil)
+        }
+    }
+
+    @Test func aFileKeepsTheTimeOfItsWritingThroughANewMount() throws {
+        try MountedVolume.with { volume in
+            try volume.mount()
+            let written = try volume.python(Self.writeAndSyncLater, in: volume.mountPoint)
+            #expect(written.code == 0)
+            #expect(try volume.unmount().code == 0)
+            try volume.mount()
+            let found = try volume.python(Self.tellTime, in: volume.mountPoint)
+            #expect(found.output == written.output)
         }
     }
 
