@@ -22,6 +22,8 @@ struct FileContentState: Sendable {
         /// Whether the cache holds all of this dirty block durably, apart from writes since; noted
         /// in the metadata as full residency.
         var isSynced = false
+        /// Which `version` of it a sync has made durable, if `isSynced`.
+        var syncedVersion: UInt64 = 0
         /// Whether an upload took a snapshot under the present token.
         var snapshotTaken = false
         /// Counts changes, to tell a snapshot from what the block became.
@@ -47,6 +49,8 @@ struct FileContentState: Sendable {
 
     var blocks: [UInt64: Block] = [:]
     var isLoaded = false
+    /// Since when a change waits for a sync, by the monotonic clock; `nil` if none does.
+    var unsyncedSince: Duration?
     var fileKey: FileKey?
     /// Whether an `fsync` acknowledged bytes that only this cache holds.
     ///

@@ -50,45 +50,40 @@ final class Settler: Sendable {
         thread.withLock { $0 }?.join()
     }
 
-    /// The age of a change is told by when its token was first seen, on the clock that nobody sets.
     private func run() {
-        var seen: [(at: Duration, newest: Timestamp)] = []
-        var settled = Timestamp.epoch
         while true {
             let mustStop =
                 isStopping.wait(for: min(Self.tick, age)) { $0 ? true : nil } ?? false
             if mustStop { return }
-            let now = Clock.monotonic()
-            let newest = metadata.totals.newestToken
-            // At most age / tick entries: older ones are used up below.
-            if newest > seen.last?.newest ?? settled { seen.append((now, newest)) }
-            guard let target = seen.last(where: { now - $0.at >= age })?.newest else { continue }
             do throws(FileSystemError) {
-                try settle(after: settled, through: target)
-                settled = target
-                seen.removeAll { $0.newest <= target }
+                if try settle(before: Clock.monotonic() - age) { try metadata.sync() }
             } catch {
                 logger.warning("old changes are not safe from a power cut: \(error.message)")
             }
         }
     }
 
-    /// Syncs what became dirty after one token and not after another, and still is.
-    private func settle(
-        after settled: Timestamp,
-        through target: Timestamp
-    ) throws(FileSystemError) {
-        let old = try metadata.dirtyBlocks(limit: .max).filter {
-            $0.since > settled && $0.since <= target
-        }
+    /// Makes everything so far durable on this host.
+    func settleAll() throws(FileSystemError) {
+        _ = try settle(before: nil)
+        try metadata.sync()
+    }
+
+    /// Syncs the files that have changes which wait for it since before `time`, or at all.
+    ///
+    /// - Returns: Whether there were any.
+    private func settle(before time: Duration?) throws(FileSystemError) -> Bool {
         var hasSynced = false
-        for ino in Set(old.map(\.key.ino)).sorted(by: { $0.rawValue < $1.rawValue }) {
+        let dirty = Set(try metadata.dirtyBlocks(limit: .max).map(\.key.ino))
+        for ino in dirty.sorted(by: { $0.rawValue < $1.rawValue }) {
             let content = contents.content(of: ino)
             try content.load(from: metadata, cachePath: cache.path(of: ino))
             guard content.hasUnsynced else { continue }
+            // What this process has not written was there at the start: old enough.
+            if let time, let since = content.unsyncedSince, since > time { continue }
             try content.sync(cache, metadata)
             hasSynced = true
         }
-        if hasSynced { try metadata.sync() }
+        return hasSynced
     }
 }

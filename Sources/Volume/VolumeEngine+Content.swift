@@ -217,6 +217,7 @@ extension VolumeEngine {
             block.version += 1
             state.blocks[index] = block
         }
+        if state.unsyncedSince == nil { state.unsyncedSince = Clock.monotonic() }
         if mustCommit {
             try metadata.commit()
             DurableStep.note(.dirtyMarkCommitted)
