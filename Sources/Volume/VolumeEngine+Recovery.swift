@@ -15,8 +15,9 @@ import Primitives
 // | cached bytes of blocks that no committed row names | their range is punched                |
 // | cached bytes past the committed size               | the cache file is truncated           |
 // | the host went down: clean blocks may be stale      | all clean residency is dropped        |
-// | the host went down: a changed block may be torn    | the placed version counts again, if   |
-// |                                                    | no sync had acknowledged the change   |
+// | the host went down: a changed block may be torn    | the placed version counts again, or   |
+// |                                                    | none, if no sync had acknowledged the |
+// |                                                    | change                                |
 // | a stripe being placed                              | abandoned; its shards are deleted     |
 // | unlinked inodes that were still open               | reaped                                |
 //
@@ -38,7 +39,7 @@ extension VolumeEngine {
         guard !metadata.wasCleanlyClosed else { return }
         if try metadata.didHostGoDown() {
             try dropCleanResidency(metadata)
-            try revertUnsynced(metadata, cache)
+            try revertUnsynced(metadata)
         }
         try metadata.commit()
         var repaired = 0
@@ -50,6 +51,9 @@ extension VolumeEngine {
             }
             try punchUnknown(ino, size: attributes.size, metadata: metadata, cache: cache)
         }
+        // What was cut and punched here, or before the crash, must not come back at the next one in
+        // a block that counts as durable.
+        try cache.syncAll()
         // Only now: killed before, the next start does all of this again.
         try metadata.noteRecovered()
         DurableStep.note(.recovered)
@@ -99,10 +103,7 @@ extension VolumeEngine {
 
     /// Takes changes back that no sync had acknowledged: the bytes around them, fetched from the
     /// providers and perhaps never written to this disk, may be gone.
-    private static func revertUnsynced(
-        _ metadata: MetadataStore,
-        _ cache: CacheStore
-    ) throws(FileSystemError) {
+    private static func revertUnsynced(_ metadata: MetadataStore) throws(FileSystemError) {
         for dirty in try metadata.dirtyBlocks(limit: .max) {
             let (ino, index) = (dirty.key.ino, dirty.key.index)
             guard let block = try metadata.block(index, of: ino),
@@ -110,8 +111,9 @@ extension VolumeEngine {
             else { continue }
             if block.location != nil {
                 try metadata.revert([dirty.key])
-            } else if !WholeFile.exists(cache.path(of: ino)) {
-                // A new file whose name in the cache never reached the disk.
+            } else {
+                // Of a block that was a hole the disk may have less than was written, and more:
+                // what was cut or punched out of the cache before, if that never reached the disk.
                 try metadata.removeBlocks(ino, index..<index.next)
             }
         }

@@ -47,8 +47,12 @@ extension VolumeEngine {
             // One operation of the metadata: the size, and the blocks past it.
             _ = try metadata.setAttributes(change, of: ino, now: now())
             try cutBlocks(of: ino, to: size, in: &state)
+            let mustSync = Self.isSynced(blockHolding: size, in: state)
             try settleBeforeDestroying(&state)
             try cache.truncate(ino, to: size)
+            // The block counts as durable in the cache: were the cut lost there at a power cut, its
+            // old bytes would be back behind it when the file grows again.
+            if mustSync { try cache.sync(ino) }
         }
     }
 
@@ -73,6 +77,15 @@ extension VolumeEngine {
         }
         block.version += 1
         state.blocks[whole] = block
+    }
+
+    /// Whether the end of a file of `size` bytes lies within a block that is noted as durable here.
+    private static func isSynced(
+        blockHolding size: UInt64,
+        in state: borrowing FileContentState
+    ) -> Bool {
+        guard size % UInt64(Geometry.blockBytes) > 0 else { return false }
+        return state.blocks[size / UInt64(Geometry.blockBytes)]?.isSynced ?? false
     }
 
     /// Commits the metadata before cached bytes are destroyed, durably if some of them were
