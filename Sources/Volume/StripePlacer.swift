@@ -134,6 +134,9 @@ struct StripePlacer: Sendable {
                     garbage: StripeBuilder.newID(StripeID.self)
                 )
             }
+            // Before the first of them is sent: after a power cut nobody else would know who has it.
+            try metadata.sync()
+            DurableStep.note(.stripeBegun)
             waiting = lost
         }
         throw FileSystemError(
