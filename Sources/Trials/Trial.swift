@@ -47,7 +47,7 @@ package final class Trial: Sendable {
             count: scene.providers,
             frail: scene.frail,
             seed: plan.seed ^ 0x0ff_1ce
-        )
+        ) { [world] verb, subject in world.note(verb, subject) }
         var configuration = VolumeConfiguration(
             id: scene.volumeID,
             name: "trial",
@@ -164,6 +164,7 @@ package final class Trial: Sendable {
             if let step = owner.lastStep { state.report.lastSteps[step, default: 0] += 1 }
             if state.stop != .powerCut { state.stop = kind == .kill ? .kill : .powerCut }
         }
+        owner.cancelCrash()
         owner.boot()
     }
 
@@ -287,7 +288,10 @@ package final class Trial: Sendable {
         guard let model, let stop else {
             let root = try engine.attributes(of: .root)
             let model = Model(root: root)
-            state.withLock { $0.model = model }
+            state.withLock { state in
+                state.model = model
+                state.stop = nil
+            }
             return model
         }
         let judge = Judge(model: model, engine: engine, life: life, stop: stop)
@@ -310,10 +314,11 @@ package final class Trial: Sendable {
         let seed = plan.seed &* 1_000_003 &+ UInt64(round) &* 7919
         network.letLoose()
         life.isCalm = false
-        let weather = try Thread.spawn("weather") { [network] in
+        let weather = try Thread.spawn("weather") { [network, world] in
             var random = SeededGenerator(seed: seed ^ 0x3ea_0e4)
             while !life.isOver {
-                _ = network.changeWeather()
+                let event = network.changeWeather()
+                world.note("weather", event)
                 Clock.sleep(for: .milliseconds(Int.random(in: 50...1500, using: &random)))
             }
         }

@@ -42,13 +42,21 @@ package final class TrialNetwork: StorageNetwork {
     package let ids: [NodeID]
     let state: Mutex<State>
     private let courier = Courier()
+    private let trace: @Sendable (String, String) -> Void
     /// The latest that a message arrives if it does: below the 40 s after which a sender takes
     /// another provider and has the first one's copy deleted, there and back.
     private static let delayMilliseconds = 12_000
     /// One in so many shards is checked against its root.
     private static let rootCheckEvery = 8
 
-    package init(count: Int, frail: Int, seed: UInt64) {
+    /// `trace` is told what happens at providers, and to what.
+    package init(
+        count: Int,
+        frail: Int,
+        seed: UInt64,
+        trace: @escaping @Sendable (String, String) -> Void
+    ) {
+        self.trace = trace
         var random = SeededGenerator(seed: seed)
         var providers: [TrialProvider] = []
         let frailOnes = Set((0..<count).shuffled(using: &random).prefix(frail))
@@ -78,9 +86,9 @@ package final class TrialNetwork: StorageNetwork {
             for index in state.providers.indices {
                 let provider = state.providers[index]
                 for (shard, bytes) in provider.volatile.sorted(by: { $0.key < $1.key }) {
-                    if Bool.random(using: &state.random) {
-                        state.providers[index].store(shard, bytes)
-                    }
+                    guard Bool.random(using: &state.random) else { continue }
+                    state.providers[index].store(shard, bytes)
+                    trace("stored late", "\(shard.short) at provider \(index)")
                 }
                 state.providers[index].volatile = [:]
             }
@@ -122,6 +130,7 @@ package final class TrialNetwork: StorageNetwork {
         if isChecked, MerkleTree.root(of: bytes) != root {
             state.withLock { $0.complaints.append("shard \(shard.short) does not fit its root") }
         }
+        trace("send", shard.short)
         return request(node) { network, fate, index, answer in
             network.arrive(shard, copy, at: index, fate, answer)
         }
@@ -156,6 +165,7 @@ package final class TrialNetwork: StorageNetwork {
                 state.providers[index].store(shard, kept)
                 return true
             }
+            trace(isKept ? "stored" : "not stored", "\(shard.short) at provider \(index)")
             guard isKept else {
                 return answer(.failure(NetworkError(.closed, "the provider went down")))
             }
@@ -205,6 +215,9 @@ package final class TrialNetwork: StorageNetwork {
             if case .silence(false) = fate { return }
             network.state.withLock { state in
                 for shard in shards { state.providers[index].remove(shard) }
+            }
+            for shard in shards {
+                network.trace("deleted", "\(shard.short) at provider \(index)")
             }
             switch fate {
             case .normal: answer(.success(()))

@@ -116,7 +116,8 @@ extension Client {
             let from = client.anyOffset(below: sourceSize)
             let to = client.anyOffset(below: size + 50_000)
             let room = client.roomLeft(size)
-            let count = min(client.anyCount(), sourceSize - from, max(0, room - to))
+            let most = min(Geometry.blockBytes, max(0, room - to))
+            let count = min(client.anyCount(), sourceSize - from, most)
             guard count > 0, source != target || from + count <= to || to + count <= from
             else { return nil }
             let isKnown = client.model.state.withLock { state in

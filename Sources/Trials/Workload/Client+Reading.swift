@@ -84,8 +84,6 @@ extension Client {
         model.note("\(number): sync to the network")
         let answer = ask { () throws(FileSystemError) in
             try engine.syncToNetwork { _ in }
-            // What was only renamed or cut is not placed: its metadata is synced by itself.
-            try engine.syncDirectory(.root, wait: .allowed)
         }
         switch answer {
         case .down: return
