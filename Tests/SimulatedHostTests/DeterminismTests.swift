@@ -70,4 +70,14 @@ struct DeterminismTests {
         let digests = try (0..<15 as Range<UInt64>).map { try Self.program(seed: $0).digest }
         #expect(Set(digests).count == 15)
     }
+
+    @Test func aWholeTraceIsKeptWhenAsked() throws {
+        let world = SimulatedWorld(seed: 1)
+        world.keepWholeTrace()
+        try world.run(on: world.machine("host")) {
+            for number in 0..<250 { try WholeFile.replace("/a", with: [UInt8(number)]) }
+        }
+        #expect(world.trace.eventCount > 1000)
+        #expect(world.trace.last.count == world.trace.eventCount)
+    }
 }
