@@ -1,10 +1,9 @@
 package import Disk
 package import FUSE
 package import Logging
-package import Metadata
+package import Primitives
 package import Volume
 import Glibc
-import Primitives
 import Synchronization
 
 /// Turns the kernel's requests into calls of the engine and its answers into replies; the only

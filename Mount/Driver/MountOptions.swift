@@ -1,6 +1,5 @@
 package import Control
-package import Metadata
-import Primitives
+package import Primitives
 
 /// The command line of `mount.mefs`, as `mount(8)` or a person gives it.
 package struct MountOptions: Hashable, Sendable {

@@ -36,5 +36,9 @@ package struct MetadataLimits: Sendable {
     /// the database all the time.
     package var logFramesMax = 16384
 
+    /// Cookie from which on an empty directory begins anew with the first: half of what 32-bit
+    /// programs can read.
+    package var cookiesRenewedFrom: UInt64 = 1 << 30
+
     package init() {}
 }

@@ -399,6 +399,7 @@ extension MetadataState {
             MetadataTotals.adjust(&totals.fileBytes, from: inode.row.attributes.size, to: 0)
         }
         inode.isReaped = true
+        unnamed.remove(ino)
         blocksInMemory -= inode.blocksInMemory
         inodes.remove(ino)
         changes.reaped[ino] = inode.kind

@@ -47,6 +47,7 @@ extension MetadataState {
         let inode = addInode(new, inheritance, in: directory, now: now)
         inode.row.attributes.linkCount = 0
         changes.orphans[inode.ino] = true
+        unnamed.insert(inode.ino)
         changes.operations += 1
         return inode.row.attributes
     }
@@ -117,6 +118,9 @@ extension MetadataState {
                 "directory \(ino.rawValue) cannot have a second name"
             )
         }
+        guard inode.row.attributes.linkCount > 0 || unnamed.contains(ino) else {
+            throw FileSystemError(.notFound, "inode \(ino.rawValue) is removed")
+        }
         guard inode.row.attributes.linkCount < Self.linksMax else {
             throw FileSystemError(
                 .tooManyLinks,
@@ -125,8 +129,7 @@ extension MetadataState {
         }
         if try child(name, in: directory) != nil { throw exists(name, in: parent) }
 
-        // Without any name it was made so (O_TMPFILE): the kernel lets no other come back.
-        if inode.row.attributes.linkCount == 0 { changes.orphans[ino] = false }
+        if unnamed.remove(ino) != nil { changes.orphans[ino] = false }
         inode.row.attributes.linkCount += 1
         inode.row.attributes.changed = now
         markDirty(inode)
@@ -210,6 +213,12 @@ extension MetadataState {
         cookie: UInt64? = nil,
         now: Timestamp
     ) {
+        if cookie == nil, directory.row.entryCount == 0,
+            directory.row.nextCookie >= limits.cookiesRenewedFrom
+        {
+            // No listing can have been given an entry twice: those it was given are gone.
+            directory.row.nextCookie = InodeRow.firstCookie
+        }
         let child = Child(ino: inode.ino, cookie: cookie ?? directory.row.nextCookie)
         if cookie == nil { directory.row.nextCookie += 1 }
         directory.row.entryCount += 1

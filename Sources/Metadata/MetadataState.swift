@@ -31,6 +31,9 @@ final class MetadataState {
     /// What a commit is writing just now, without the lock.
     private(set) var saving: ChangeSet?
 
+    /// Files made without a name that have had none yet; of other orphans none comes back.
+    var unnamed: Set<InodeNumber> = []
+
     var nextInode: UInt64
     var totals: MetadataTotals
     var dirty: DirtyLedger

@@ -1,6 +1,6 @@
-package import Metadata
 package import Primitives
 import Logging
+import Metadata
 
 extension VolumeEngine {
     /// The inode that `name` leads to; `notFound` if there is none.

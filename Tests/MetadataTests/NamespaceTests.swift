@@ -250,6 +250,26 @@ import Testing
     }
 
     /// An empty answer means the end, so it must not come from entries that memory knows are gone.
+    @Test func anEmptyDirectoryBeginsItsCookiesAnew() throws {
+        var limits = MetadataLimits()
+        limits.cookiesRenewedFrom = 10
+        try withStore(limits: limits) { store in
+            for round in 0..<9 {
+                try store.make("\(round)")
+                try store.unlink(name("\(round)"), in: .root, now: time(3))
+            }
+            try store.make("kept")
+            // 3 to 9 were given out; the next creation in the empty directory began anew.
+            #expect(try store.listing(.root).map(\.cookie) == [5])
+            for round in 0..<9 {
+                try store.make("\(round)")
+                try store.unlink(name("\(round)"), in: .root, now: time(3))
+            }
+            try store.make("last")
+            #expect(try store.listing(.root).map(\.cookie) == [5, 15])
+        }
+    }
+
     @Test func listingPassesOverManyUnsavedRemovals() throws {
         try withStore(limits: .manual) { store in
             for index in 0..<50 { try store.make("\(index)") }

@@ -23,6 +23,11 @@ import Testing
             try store.commit()
             #expect(try store.orphans().isEmpty)
             #expect(code { try store.reap(made.ino) } == .invalid)
+
+            // Once it had a name, it is as any other file.
+            try store.unlink(name("named"), in: .root, now: time(5))
+            #expect(code { try Self.link(made.ino, "again", store) } == .notFound)
+            try store.reap(made.ino)
         }
     }
 

@@ -1,5 +1,6 @@
 import Control
 import Mount
+import Primitives
 import Testing
 
 struct MountOptionsTests {

@@ -1,5 +1,3 @@
-package import Primitives
-
 /// When reading an inode changes its access time (`man 8 mount`).
 package enum AccessTimePolicy: Sendable {
     /// Never (`noatime`).
