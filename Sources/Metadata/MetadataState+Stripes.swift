@@ -174,36 +174,77 @@ extension MetadataState {
         changes.operations += 1
     }
 
-    /// Puts another holder in the place of the one that a shard of a placed stripe had.
-    ///
-    /// - Returns: The shard with its new holder; none if the stripe is dead or gone, or the shard
-    ///   is with somebody else.
-    func move(_ move: ShardMove) throws(FileSystemError) -> [ShardRecord] {
-        let stripe: Stripe
-        do {
-            stripe = try self.stripe(move.stripe)
-        } catch  where error.code == .notFound {
-            return []
-        }
-        guard stripe.row.state == .placed else { return [] }
-        var shards = try shards(of: stripe)
-        guard let position = shards.firstIndex(where: { $0.index == move.index }) else {
-            return []
-        }
-        let old = shards[position]
-        if old.provider == move.to { return [old] }
-        guard old.provider == move.from else { return [] }
-        let new = ShardRecord(
+    /// What a shard of a placed stripe would be with another holder; `nil` if the stripe is dead or
+    /// gone.
+    func shard(
+        _ index: Int,
+        of id: StripeID,
+        heldBy holder: NodeID
+    ) throws(FileSystemError) -> ShardRecord? {
+        guard let old = try placedShard(index, of: id)?.shard else { return nil }
+        return ShardRecord(
             index: old.index,
             shard: old.shard,
-            provider: move.to,
+            provider: holder,
             root: old.root
         )
-        shards[position] = new
-        stripe.shards = shards
-        changes.shards[move.stripe] = shards
-        changes.operations += 1
-        return [new]
+    }
+
+    private func placedShard(
+        _ index: Int,
+        of id: StripeID
+    ) throws(FileSystemError) -> (stripe: Stripe, shard: ShardRecord)? {
+        let stripe: Stripe
+        do {
+            stripe = try self.stripe(id)
+        } catch  where error.code == .notFound {
+            return nil
+        }
+        guard stripe.row.state == .placed,
+            let shard = try shards(of: stripe).first(where: { $0.index == index })
+        else { return nil }
+        return (stripe, shard)
+    }
+
+    /// Puts other holders in the place of those that shards of placed stripes had, in order, and
+    /// forgets those of `dead` that are in use now.
+    ///
+    /// - Returns: Of each move, whether the shard is with the new holder.
+    func move(
+        _ moves: [ShardMove],
+        forgetting dead: [DeadShard]
+    ) throws(FileSystemError) -> [Bool] {
+        // Brings all into memory, so that nothing below can fail halfway.
+        for move in moves { _ = try placedShard(move.index, of: move.stripe) }
+        for shard in dead {
+            do {
+                _ = try self.shards(of: try self.stripe(shard.stripe))
+            } catch  where error.code == .notFound {
+                // Deleted and forgotten meanwhile.
+                continue
+            }
+        }
+
+        var used: [ShardID: NodeID] = [:]
+        var results: [Bool] = []
+        for move in moves {
+            guard let (stripe, old) = try placedShard(move.index, of: move.stripe),
+                old.provider == move.from || old.provider == move.to
+            else {
+                results.append(false)
+                continue
+            }
+            results.append(true)
+            used[old.shard] = move.to
+            guard old.provider != move.to else { continue }
+            let new = try shard(move.index, of: move.stripe, heldBy: move.to)
+            let shards = try shards(of: stripe).map { $0.index == move.index ? new ?? $0 : $0 }
+            stripe.shards = shards
+            changes.shards[move.stripe] = shards
+            changes.operations += 1
+        }
+        try forget(dead.filter { used[$0.record.shard] == $0.record.provider })
+        return results
     }
 
     /// Keeps a shard that belongs to no stripe, and that somebody has, until it is deleted there.

@@ -206,20 +206,23 @@ extension MetadataStore {
 
     /// As `moveShard`, in order, for the price of one wait.
     package func moveShards(_ moves: [ShardMove]) throws(FileSystemError) -> [Bool] {
-        var results: [Bool] = []
-        var moved: [ShardRecord] = []
+        var wanted: [ShardRecord] = []
         for move in moves {
-            let found = try change { state throws(FileSystemError) in try state.move(move) }
-            results.append(!found.isEmpty)
-            moved += found
+            let shard = try read { state throws(FileSystemError) in
+                try state.shard(move.index, of: move.stripe, heldBy: move.to)
+            }
+            if let shard { wanted.append(shard) }
         }
-        guard !moved.isEmpty else { return results }
-        // A copy that was garbage at the new holder is what it holds now.
-        let needed = moved
+        guard !wanted.isEmpty else { return moves.map { _ in false } }
+        // A copy that was garbage at the new holder is what it holds from now on. Both in one, so
+        // that no crash leaves it to be deleted.
+        let targets = wanted
         let wrongly = try scan { reader throws(FileSystemError) in
-            try reader.deadShards(equalTo: needed)
+            try reader.deadShards(equalTo: targets)
         }
-        if !wrongly.isEmpty { try forgetShards(wrongly) }
+        let results = try change { state throws(FileSystemError) in
+            try state.move(moves, forgetting: wrongly)
+        }
         try sync()
         return results
     }
