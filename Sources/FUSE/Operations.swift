@@ -72,8 +72,8 @@ package protocol Operations: Sendable {
     func read(_ request: consuming Request, _ ino: InodeNumber, offset: UInt64, count: Int)
     /// Writes `bytes`, which are valid until the method returns: copy them to hand over.
     ///
-    /// `isFromCache`: the kernel writes its pages back, some time after programs wrote them. It keeps
-    /// the times of that, and sends them by itself, perhaps before the bytes.
+    /// `isFromCache`: the kernel writes its pages back, some time after programs wrote them. It
+    /// keeps the times of that, and sends them by itself, perhaps before the bytes.
     func write(
         _ request: consuming Request,
         _ ino: InodeNumber,
