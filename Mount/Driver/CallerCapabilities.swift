@@ -4,6 +4,8 @@ import Glibc
 
 /// A privilege of a process (`man 7 capabilities`), by its number.
 enum Capability: UInt64 {
+    /// Do with any file what its owner may.
+    case fowner = 3
     /// Keep set-id bits of a file that is changed.
     case fsetid = 4
     /// Among much else see `trusted.` attributes.

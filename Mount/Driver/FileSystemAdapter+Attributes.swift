@@ -26,7 +26,11 @@ extension FileSystemAdapter {
             var change = change
             let changesOwner = try engine.changesOwner(change, of: ino)
             if killsPrivileges || changesOwner {
+                let names = change.uid != nil || change.gid != nil
                 try engine.stripPrivileges(of: ino, in: &change, by: caller)
+                if changesOwner, !names, change.mode != nil {
+                    try engine.checkOwner(of: ino, is: caller)
+                }
             }
             return try engine.setAttributes(change, of: ino, wait: wait)
         } reply: { request, attributes in
@@ -72,6 +76,13 @@ extension VolumeEngine {
         guard rest == AttributeChange() else { return false }
         if change.changed != nil { return true }
         return try attributes(of: ino).kind != .regular
+    }
+
+    /// Refuses a caller who may not change the mode: the kernel lets `chown(2)` to nobody else (-1,
+    /// -1) through from anybody, and leaves the set-id bits to us.
+    func checkOwner(of ino: InodeNumber, is caller: Caller) throws(FileSystemError) {
+        guard try attributes(of: ino).uid != caller.uid, !caller.has(.fowner) else { return }
+        throw FileSystemError(.notPermitted, "only the owner may take set-id bits away by chown")
     }
 
     /// Adds to `change` that the set-id bits go, as the kernel would have it
