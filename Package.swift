@@ -165,9 +165,9 @@ let package = Package(
         .executableTarget(
             name: "mefs",
             dependencies: [
-                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Metadata", "Cache",
-                "Network", "Transport", "Auditor", "Volume", "Node", "Control", "Home", log,
-                arguments,
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Metadata",
+                "Cache", "Network", "Transport", "Auditor", "Volume", "Node", "Control", "Home",
+                log, arguments,
             ],
             path: "Sources/CLI",
             swiftSettings: strict

@@ -39,8 +39,8 @@ package final class Database {
     /// more are prepared each time.
     package static let cachedStatementsMax = 128
 
-    /// Names the file system (SQLite calls it a VFS) of a connection, asked at its opening; `nil` is
-    /// the system's.
+    /// Names the file system (SQLite calls it a VFS) of a connection, asked at its opening; `nil`
+    /// is the system's.
     ///
     /// A struct, because a bare closure in a `Mutex` gets one more thunk around it at each look.
     private struct FileSystemChoice {

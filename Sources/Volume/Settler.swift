@@ -76,14 +76,26 @@ final class Settler: Sendable {
         var hasSynced = false
         let dirty = Set(try metadata.dirtyBlocks(limit: .max).map(\.key.ino))
         for ino in dirty.sorted(by: { $0.rawValue < $1.rawValue }) {
-            let content = contents.content(of: ino)
-            try content.load(from: metadata, cachePath: cache.path(of: ino))
-            guard content.hasUnsynced else { continue }
-            // What this process has not written was there at the start: old enough.
-            if let time, let since = content.unsyncedSince, since > time { continue }
-            try content.sync(cache, metadata)
-            hasSynced = true
+            do throws(FileSystemError) {
+                if try settle(ino, before: time) { hasSynced = true }
+            } catch {
+                // Removed meanwhile.
+                guard error.code == .notFound else { throw error }
+            }
         }
         return hasSynced
+    }
+
+    private func settle(
+        _ ino: InodeNumber,
+        before time: Duration?
+    ) throws(FileSystemError) -> Bool {
+        let content = contents.content(of: ino)
+        try content.load(from: metadata, cachePath: cache.path(of: ino))
+        guard content.hasUnsynced else { return false }
+        // What this process has not written was there at the start: old enough.
+        if let time, let since = content.unsyncedSince, since > time { return false }
+        try content.sync(cache, metadata)
+        return true
     }
 }

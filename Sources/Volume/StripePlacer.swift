@@ -134,7 +134,8 @@ struct StripePlacer: Sendable {
                     garbage: StripeBuilder.newID(StripeID.self)
                 )
             }
-            // Before the first of them is sent: after a power cut nobody else would know who has it.
+            // Before the first of them is sent: after a power cut nobody else would know who has
+            // it.
             try metadata.sync()
             DurableStep.note(.stripeBegun)
             waiting = lost

@@ -355,7 +355,8 @@ final class Uploader: Sendable {
             else { return nil }
             guard let size = try metadata.attributesIfPresent(of: key.ino)?.size else { return nil }
             guard size > key.index.offset else {
-                // A mark whose write never made the file longer: a crash came between, or a refusal.
+                // A mark whose write never made the file longer: a crash came between, or a
+                // refusal.
                 try metadata.removeBlocks(key.ino, key.index..<key.index.next)
                 state.blocks[key.index.rawValue] = nil
                 return nil

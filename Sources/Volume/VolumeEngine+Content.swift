@@ -12,8 +12,8 @@ import Synchronization
 //   1. the dirty mark is committed (survives SIGKILL),
 //   2. the bytes are written to the cache file,
 //   3. size and time are recorded, to be committed with the next batch.
-// A block of which the cache holds nothing, a hole or one that is overwritten whole, is marked last:
-// until then it is what it was, and recovery punches the bytes. So a write that the disk refuses
+// A block of which the cache holds nothing, a hole or one that is overwritten whole, is marked
+// last: until then it is what it was, and recovery punches the bytes. So a write that the disk refuses
 // half-way takes nothing from such a block: the bytes are punched at once.
 
 extension VolumeEngine {
@@ -180,7 +180,7 @@ extension VolumeEngine {
             try cache.truncate(ino, to: try metadata.attributes(of: ino).size)
         } catch {
             logger.warning(
-                "inode \(ino.rawValue): what a refused write left in the cache stays: \(error.message)"
+                "inode \(ino.rawValue): what a refused write left stays: \(error.message)"
             )
         }
     }

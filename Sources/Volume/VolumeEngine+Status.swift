@@ -76,8 +76,8 @@ extension VolumeEngine {
         )
     }
 
-    /// Places all that is dirty now, and makes the rest durable on this host: names, and blocks that
-    /// were written to again while they were on their way.
+    /// Places all that is dirty now, and makes the rest durable on this host: names, and blocks
+    /// that were written to again while they were on their way.
     ///
     /// - Parameter report: called as it goes with the bytes still dirty.
     /// - Throws: `unavailable`, with the reason, if nothing moved for a minute.

@@ -7,6 +7,8 @@ extension SourceTree.File {
         ]
         let kinds: Set = ["func", "struct", "enum", "class", "protocol", "typealias", "let", "var"]
         return lines.indices.compactMap { index in
+            // What is indented is a line of a program in a string.
+            guard !lines[index].hasPrefix(" ") else { return nil }
             var words = lines[index].split(separator: " ").map(String.init)[...]
             while let first = words.first, modifiers.contains(first) { words.removeFirst() }
             guard words.first == "import" else { return nil }

@@ -150,8 +150,8 @@ final class BookStore {
 
     /// Stores entries at their positions and the state that they make.
     ///
-    /// An entry that is in the order already, there or elsewhere, keeps the sequence at which it was
-    /// added. With `count`, all from that position on go.
+    /// An entry that is in the order already, there or elsewhere, keeps the sequence at which it
+    /// was added. With `count`, all from that position on go.
     func store(
         _ changes: [OrderChange],
         of row: Int64,

@@ -43,6 +43,7 @@ package struct CheckFinding: Hashable, Sendable, CustomStringConvertible {
 /// Something that is as it should be after an unclean stop, and that the next mount sees to; or
 /// that could not be looked at.
 package struct CheckNote: Hashable, Sendable {
+    /// What the next mount will see to.
     package enum Kind: String, Sendable, CaseIterable {
         /// The volume was not closed in order; the next mount recovers it.
         case uncleanStop

@@ -51,6 +51,7 @@ package struct CheckReport: Sendable {
 
 /// How far a check has come.
 package struct CheckProgress: Sendable {
+    /// The parts of a check, in order.
     package enum Phase: String, Sendable, CaseIterable {
         case database, names, content, stripes, cache, keys, providers
     }

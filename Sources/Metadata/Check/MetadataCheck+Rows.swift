@@ -17,6 +17,7 @@ extension MetadataCheck {
         package let dirtyBlocks: UInt64
     }
 
+    /// What the database says of an inode; `nil` if it has none of that number.
     package func file(_ ino: InodeNumber) throws(FileSystemError) -> File? {
         guard let row = try reader().inode(ino) else { return nil }
         return File(isRegular: row.attributes.kind == .regular, size: row.attributes.size)
@@ -97,6 +98,7 @@ extension MetadataCheck {
         return try blocks(of: key.ino, in: index..<index + 1).first
     }
 
+    /// The wrapped key of a file; `nil` if it has none.
     package func fileKey(of ino: InodeNumber) throws(FileSystemError) -> [UInt8]? {
         try reader().fileKey(of: ino)
     }

@@ -71,7 +71,8 @@ struct ContentHistory: Sendable {
             self = ContentHistory(found)
             return
         }
-        let count = max(found.count, latest.count)
+        // Also where only a failed operation may have written.
+        let count = changes.map(\.range.upperBound).reduce(max(found.count, latest.count), max)
         let padding = [UInt8](repeating: 0, count: count - found.count)
         changes = changes.map { Change(operation: 0, range: $0.range, bytes: $0.bytes) }
         changes.append(Change(operation: 0, range: 0..<count, bytes: found + padding))

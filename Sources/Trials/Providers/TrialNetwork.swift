@@ -85,8 +85,8 @@ package final class TrialNetwork: StorageNetwork {
         state.withLock { state in
             for index in state.providers.indices {
                 let provider = state.providers[index]
-                for (shard, bytes) in provider.volatile.sorted(by: { $0.key < $1.key }) {
-                    guard Bool.random(using: &state.random) else { continue }
+                for (shard, bytes) in provider.volatile.sorted(by: { $0.key < $1.key })
+                where Bool.random(using: &state.random) {
                     state.providers[index].store(shard, bytes)
                     trace("stored late", "\(shard.short) at provider \(index)")
                 }
@@ -97,6 +97,7 @@ package final class TrialNetwork: StorageNetwork {
 
     // MARK: StorageNetwork
 
+    /// All of them, those that are down too.
     package func providers() throws(NetworkError) -> [ProviderRecord] {
         guard let address = NodeAddress("127.0.0.1:1") else {
             throw NetworkError(.malformed, "address")
