@@ -13,8 +13,8 @@ import Synchronization
 //   2. the bytes are written to the cache file,
 //   3. size and time are recorded, to be committed with the next batch.
 // A block of which the cache holds nothing, a hole or one that is overwritten whole, is marked
-// last: until then it is what it was, and recovery punches the bytes. So a write that the disk refuses
-// half-way takes nothing from such a block: the bytes are punched at once.
+// last: until then it is what it was, and recovery punches the bytes. So a write that the disk
+// refuses half-way takes nothing from such a block: the bytes are punched at once.
 
 extension VolumeEngine {
     /// How often a read or write is tried again when what it fetched was evicted under it.
