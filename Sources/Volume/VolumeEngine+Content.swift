@@ -76,16 +76,32 @@ extension VolumeEngine {
         }
         try slowDown(wait)
         let content = try loaded(ino)
-        try change(
-            content,
-            range: offset..<end,
-            wait: wait,
-            keepsTimes: keepsTimes
-        ) { () throws(FileSystemError) in
-            try cache.write(ino, offset: offset, from: buffer)
+        let write = { () throws(FileSystemError) in
+            try self.change(
+                content,
+                range: offset..<end,
+                wait: wait,
+                keepsTimes: keepsTimes
+            ) { () throws(FileSystemError) in
+                try self.cache.write(ino, offset: offset, from: buffer)
+            }
+        }
+        do throws(FileSystemError) {
+            try write()
+        } catch {
+            // The disk filled up before the evictor looked: what is placed makes room.
+            guard error.code == .noSpace else { throw error }
+            guard wait == .allowed else { throw Self.wouldWait }
+            guard try evictor.evict(UInt64(buffer.count) + Self.evictedWhenFull) > 0 else {
+                throw error
+            }
+            try write()
         }
         return buffer.count
     }
+
+    /// Bytes evicted beyond its own when a write finds the cache disk full: room for the next ones.
+    private static let evictedWhenFull: UInt64 = 16 << 20
 
     /// Runs `apply` on the cache file of `content` with every block of `range` marked dirty, then
     /// records the new size and time.
