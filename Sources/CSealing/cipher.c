@@ -90,6 +90,11 @@ int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonc
 static const size_t ctr_chunk_bytes = (size_t)1 << 30;
 
 int csealing_ctr_begin(struct csealing_thread *thread, const uint8_t *key, uint64_t offset) {
+    if (csealing_library()->is_wide) {
+        wide_expand(key, &thread->wide);
+        thread->wide_offset = offset;
+        return 1;
+    }
     uint8_t counter[16] = {0};
     uint64_t block = offset / 16;
     for (int index = 0; index < 8; index++) counter[15 - index] = (uint8_t)(block >> (8 * index));
@@ -101,6 +106,11 @@ int csealing_ctr_begin(struct csealing_thread *thread, const uint8_t *key, uint6
 }
 
 int csealing_ctr_next(struct csealing_thread *thread, uint8_t *bytes, size_t count) {
+    if (csealing_library()->is_wide) {
+        wide_ctr(&thread->wide, thread->wide_offset, bytes, count);
+        thread->wide_offset += count;
+        return 1;
+    }
     int done = 0;
     while (count > 0) {
         size_t chunk = count < ctr_chunk_bytes ? count : ctr_chunk_bytes;

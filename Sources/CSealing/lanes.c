@@ -25,13 +25,14 @@ void lanes_hash(const struct lanes *lanes, uint8_t tag, const uint8_t *messages,
     }
     lanes->compress(state, edge, 1);
     lanes->compress(state, middle, message_bytes / lanes_block_bytes - 1);
+    // The last block is the same in all lanes but for its first byte.
     const uint64_t bits = 8 * (1 + (uint64_t)message_bytes);
+    uint8_t closing[lanes_block_bytes] = {0, 0x80};
+    for (int byte = 0; byte < 8; byte++)
+        closing[lanes_block_bytes - 1 - byte] = (uint8_t)(bits >> (8 * byte));
     for (size_t lane = 0; lane < width; lane++) {
-        memset(edges[lane], 0, lanes_block_bytes);
+        memcpy(edges[lane], closing, lanes_block_bytes);
         edges[lane][0] = messages[(lane + 1) * message_bytes - 1];
-        edges[lane][1] = 0x80;
-        for (int byte = 0; byte < 8; byte++)
-            edges[lane][lanes_block_bytes - 1 - byte] = (uint8_t)(bits >> (8 * byte));
     }
     lanes->compress(state, edge, 1);
     for (size_t lane = 0; lane < width; lane++) {
@@ -170,6 +171,8 @@ AVX512 static inline void load_block(const uint8_t *const *messages, size_t offs
 
 #define XOR3(a, b, c) _mm512_ternarylogic_epi32(a, b, c, 0x96)
 #define ROTATE(value, bits) _mm512_ror_epi32(value, bits)
+// Keeps the compiler from adding in another order.
+#define IN_THIS_ORDER(sum) __asm__("" : "+v"(sum))
 
 AVX512 static inline __m512i next_word(const __m512i *words, size_t round) {
     __m512i w1 = words[(round + 1) % 16], w14 = words[(round + 14) % 16];
@@ -180,32 +183,68 @@ AVX512 static inline __m512i next_word(const __m512i *words, size_t round) {
         _mm512_add_epi32(small0, small1));
 }
 
-AVX512 static void compress_sixteen(uint32_t *state, const uint8_t *const *messages,
-                                    size_t blocks) {
-    __m512i s[8];
-    for (size_t word = 0; word < 8; word++) s[word] = _mm512_load_si512(state + 16 * word);
+// `groups` times sixteen lanes: the rounds of one are a chain in which every step
+// has a latency of two cycles, and those of another fit between.
+AVX512 static inline __attribute__((always_inline)) void compress_groups(
+    uint32_t *state, const uint8_t *const *messages, size_t blocks, const size_t groups) {
+    __m512i s[8][2];
+    for (size_t word = 0; word < 8; word++)
+        for (size_t k = 0; k < groups; k++)
+            s[word][k] = _mm512_load_si512(state + 16 * (groups * word + k));
     for (size_t block = 0; block < blocks; block++) {
-        __m512i words[16];
-        load_block(messages, lanes_block_bytes * block, words);
-        __m512i a = s[0], b = s[1], c = s[2], d = s[3], e = s[4], f = s[5], g = s[6], h = s[7];
+        __m512i words[2][16];
+        for (size_t k = 0; k < groups; k++)
+            load_block(messages + 16 * k, lanes_block_bytes * block, words[k]);
+        __m512i v[8][2];
+        for (size_t word = 0; word < 8; word++)
+            for (size_t k = 0; k < groups; k++) v[word][k] = s[word][k];
 #pragma clang loop unroll(full)
         for (size_t round = 0; round < 64; round++) {
-            if (round >= 16) words[round % 16] = next_word(words, round);
-            __m512i input = _mm512_add_epi32(words[round % 16],
-                                             _mm512_set1_epi32((int)constants[round]));
-            __m512i big1 = XOR3(ROTATE(e, 6), ROTATE(e, 11), ROTATE(e, 25));
-            __m512i choice = _mm512_ternarylogic_epi32(e, f, g, 0xca);
-            __m512i t1 = _mm512_add_epi32(_mm512_add_epi32(h, input),
-                                          _mm512_add_epi32(big1, choice));
-            __m512i big0 = XOR3(ROTATE(a, 2), ROTATE(a, 13), ROTATE(a, 22));
-            __m512i majority = _mm512_ternarylogic_epi32(a, b, c, 0xe8);
-            h = g, g = f, f = e, e = _mm512_add_epi32(d, t1);
-            d = c, c = b, b = a, a = _mm512_add_epi32(t1, _mm512_add_epi32(big0, majority));
+            // a is v[-round mod 8] and so on: the names move, not the values.
+            const size_t A = (64 - round) % 8, B = (A + 1) % 8, C = (A + 2) % 8, D = (A + 3) % 8;
+            const size_t E = (A + 4) % 8, F = (A + 5) % 8, G = (A + 6) % 8, H = (A + 7) % 8;
+#pragma clang loop unroll(full)
+            for (size_t k = 0; k < groups; k++) {
+                if (round >= 16) words[k][round % 16] = next_word(words[k], round);
+                __m512i a = v[A][k], e = v[E][k];
+                __m512i early = _mm512_add_epi32(words[k][round % 16],
+                                                 _mm512_set1_epi32((int)constants[round]));
+                IN_THIS_ORDER(early);
+                early = _mm512_add_epi32(early, v[H][k]);
+                IN_THIS_ORDER(early);
+                early = _mm512_add_epi32(early,
+                                         _mm512_ternarylogic_epi32(e, v[F][k], v[G][k], 0xca));
+                IN_THIS_ORDER(early);
+                __m512i next_e = _mm512_add_epi32(early, v[D][k]);
+                IN_THIS_ORDER(next_e);
+                __m512i next_a = _mm512_add_epi32(
+                    early, _mm512_ternarylogic_epi32(a, v[B][k], v[C][k], 0xe8));
+                IN_THIS_ORDER(next_a);
+                __m512i big1 = XOR3(ROTATE(e, 6), ROTATE(e, 11), ROTATE(e, 25));
+                __m512i big0 = XOR3(ROTATE(a, 2), ROTATE(a, 13), ROTATE(a, 22));
+                v[D][k] = _mm512_add_epi32(next_e, big1);
+                next_a = _mm512_add_epi32(next_a, big1);
+                IN_THIS_ORDER(next_a);
+                v[H][k] = _mm512_add_epi32(next_a, big0);
+            }
         }
-        const __m512i after[8] = {a, b, c, d, e, f, g, h};
-        for (size_t word = 0; word < 8; word++) s[word] = _mm512_add_epi32(s[word], after[word]);
+        for (size_t word = 0; word < 8; word++)
+            for (size_t k = 0; k < groups; k++)
+                s[word][k] = _mm512_add_epi32(s[word][k], v[word][k]);
     }
-    for (size_t word = 0; word < 8; word++) _mm512_store_si512(state + 16 * word, s[word]);
+    for (size_t word = 0; word < 8; word++)
+        for (size_t k = 0; k < groups; k++)
+            _mm512_store_si512(state + 16 * (groups * word + k), s[word][k]);
+}
+
+AVX512 static void compress_sixteen(uint32_t *state, const uint8_t *const *messages,
+                                    size_t blocks) {
+    compress_groups(state, messages, blocks, 1);
+}
+
+AVX512 static void compress_thirty_two(uint32_t *state, const uint8_t *const *messages,
+                                       size_t blocks) {
+    compress_groups(state, messages, blocks, 2);
 }
 
 static int has_sha_ni(void) {
@@ -216,12 +255,15 @@ static int has_sha_ni(void) {
 
 static const struct lanes two = {2, compress_two};
 static const struct lanes sixteen = {16, compress_sixteen};
+static const struct lanes thirty_two = {32, compress_thirty_two};
 
 const struct lanes *lanes_available(size_t rank) {
     const struct lanes *available[lanes_kinds_max];
     size_t count = 0;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")) {
+        available[count++] = &thirty_two;
         available[count++] = &sixteen;
+    }
     if (has_sha_ni()) available[count++] = &two;
     return rank < count ? available[rank] : NULL;
 }

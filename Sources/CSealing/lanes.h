@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 enum {
-    lanes_width_max = 16,
+    lanes_width_max = 32,
     // Ways to hash several messages that one processor may have.
-    lanes_kinds_max = 2,
+    lanes_kinds_max = 3,
     lanes_block_bytes = 64,
 };
 

@@ -6,6 +6,7 @@
 #include <openssl/kdf.h>
 
 #include "lanes.h"
+#include "wide.h"
 
 struct csealing_library {
     EVP_CIPHER *gcm;
@@ -14,12 +15,17 @@ struct csealing_library {
     EVP_KDF *hkdf;
     // What hashes several messages at a time, the widest first, NULL after the last.
     const struct lanes *lanes[lanes_kinds_max + 1];
+    // Whether wide_ctr takes the place of `ctr`.
+    int is_wide;
 };
 
 // Contexts a thread reuses; freed when the thread ends.
 struct csealing_thread {
     EVP_CIPHER_CTX *ctr;
     EVP_MD_CTX *digest;
+    // Of wide_ctr: the key, and where in its keystream the next bytes are.
+    struct wide_key wide;
+    uint64_t wide_offset;
 };
 
 // NULL if OpenSSL lacks an algorithm.
