@@ -48,6 +48,35 @@ import Transport
         }
     }
 
+    @Test func largeReadGivesItsRangeWhereverItBegins() throws {
+        try withScratch { path in
+            let store = try TestStore(path)
+            defer { store.store.close() }
+            let shards = try (1...3).map { try TestShard($0, count: 1 << 20) }
+            for shard in shards { try store.put(shard) }
+            for shard in shards {
+                for range in [0..<1 << 20, 0..<131_072, 1..<300_001, 700_000..<1 << 20] {
+                    #expect(try store.get(shard, range) == Array(shard.bytes[range]))
+                }
+            }
+        }
+    }
+
+    @Test func shardsPutTogetherAreAllThere() throws {
+        try withScratch { path in
+            let store = try TestStore(path)
+            let shards = try (1...40).map { number in
+                try TestShard(UInt64(number), count: number % 8 == 0 ? 4 << 20 : 1024 * number)
+            }
+            let puts = shards.map { store.startPut($0) }
+            for put in puts { try put.wait(for: .seconds(60)) }
+            store.store.close()
+            let again = try TestStore(path)
+            defer { again.store.close() }
+            for shard in shards { #expect(try again.get(shard) == shard.bytes) }
+        }
+    }
+
     @Test func sameShardMayBePutAgain() throws {
         try withScratch { path in
             let store = try TestStore(path)

@@ -1,4 +1,5 @@
 import Disk
+import Glibc
 import Primitives
 import Sealing
 import Synchronization
@@ -16,13 +17,55 @@ final class SegmentFiles: Sendable {
     final class Segment: Sendable {
         let header: SegmentHeader
         let file: Descriptor
+        /// The same file past the page cache, or `nil` where that cannot be had.
+        private let direct: Mutex<Descriptor?>
 
         init(header: SegmentHeader, file: Descriptor) {
             self.header = header
             self.file = file
+            direct = Mutex(try? Descriptor(opening: file.path, .readWrite, .direct))
         }
 
         var number: UInt64 { header.number }
+
+        /// Writes around the page cache where that is possible.
+        ///
+        /// Offset, bytes and their address are multiples of `SegmentRecord.alignment`.
+        func writeAligned(
+            at offset: UInt64,
+            from bytes: UnsafeRawBufferPointer
+        ) throws(DiskError) {
+            if let direct = direct.withLock({ $0 }) {
+                do throws(DiskError) {
+                    return try direct.write(at: offset, from: bytes)
+                } catch {
+                    try giveUpDirect(after: error)
+                }
+            }
+            try file.write(at: offset, from: bytes)
+        }
+
+        /// Reads around the page cache; `nil` where that is not possible.
+        ///
+        /// Offset, bytes and their address are multiples of `SegmentRecord.alignment`.
+        func readAligned(
+            at offset: UInt64,
+            into buffer: UnsafeMutableRawBufferPointer
+        ) throws(DiskError) -> Int? {
+            guard let direct = direct.withLock({ $0 }) else { return nil }
+            do throws(DiskError) {
+                return try direct.read(at: offset, into: buffer)
+            } catch {
+                try giveUpDirect(after: error)
+                return nil
+            }
+        }
+
+        /// Remembers that the disk wants another alignment; throws any other error on.
+        private func giveUpDirect(after error: DiskError) throws(DiskError) {
+            guard error.errno == EINVAL else { throw error }
+            direct.withLock { $0 = nil }
+        }
     }
 
     private struct State {

@@ -18,6 +18,8 @@ package struct SegmentRecord: Hashable, Sendable {
     /// Everything in a segment begins at a multiple of this, the block of the file systems below,
     /// so that punching a record out frees all of its space.
     package static let alignment = 4096
+    /// Bytes of the largest shard.
+    package static let lengthMax = Geometry.shardBytesMax
     /// Bytes of a shard under one checksum: what a small read must read at least.
     package static let chunkBytes = 16 << 10
     /// Bytes before the checksums.

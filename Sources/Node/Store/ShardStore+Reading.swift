@@ -76,8 +76,10 @@ extension ShardStore {
             if let chunk = record.firstCorruptChunk(chunks, in: read) {
                 throw DecodeError.corrupt("chunk \(chunk)")
             }
-            let start = chunks.lowerBound * SegmentRecord.chunkBytes
-            return (range.lowerBound - start)..<(range.upperBound - start)
+            guard let base = buffer.baseAddress, let first = read.baseAddress else { return 0..<0 }
+            let position = first - UnsafeRawPointer(base)
+            let start = position - chunks.lowerBound * SegmentRecord.chunkBytes
+            return (start + range.lowerBound)..<(start + range.upperBound)
         } catch {
             problem = error
         }
@@ -95,7 +97,9 @@ extension ShardStore {
         return (record, segment)
     }
 
-    /// Reads chunks as they are on the disk into the beginning of `buffer`.
+    /// Reads chunks as they are on the disk into `buffer`.
+    ///
+    /// Around the page cache if `buffer` has `ShardRead.slackBytes` more room than they need.
     ///
     /// - Returns: the part of `buffer` that was read.
     func read(
@@ -107,12 +111,38 @@ extension ShardStore {
     ) throws -> UnsafeRawBufferPointer {
         let start = chunks.lowerBound * SegmentRecord.chunkBytes
         let wanted = min(chunks.upperBound * SegmentRecord.chunkBytes, record.length) - start
-        let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
         let offset = location.offset + UInt64(record.headerBytes + start)
+        if buffer.count >= wanted + ShardRead.slackBytes,
+            let bytes = try readAround(offset, wanted, in: segment, into: buffer)
+        {
+            return bytes
+        }
+        let target = UnsafeMutableRawBufferPointer(rebasing: buffer[..<wanted])
         guard try segment.file.read(at: offset, into: target) == wanted else {
             throw DecodeError.corrupt("segment's end")
         }
         return UnsafeRawBufferPointer(target)
+    }
+
+    /// Reads the blocks of the disk that hold `count` bytes from `offset` on, past the page cache,
+    /// and gives the bytes; `nil` where that is not possible.
+    private func readAround(
+        _ offset: UInt64,
+        _ count: Int,
+        in segment: SegmentFiles.Segment,
+        into buffer: UnsafeMutableRawBufferPointer
+    ) throws -> UnsafeRawBufferPointer? {
+        let block = SegmentRecord.alignment
+        guard let base = buffer.baseAddress else { return nil }
+        let room = base.alignedUp(toMultipleOf: block) - base
+        let before = Int(offset % UInt64(block))
+        let blocks = (before + count + block - 1) / block * block
+        guard room + blocks <= buffer.count else { return nil }
+        let target = UnsafeMutableRawBufferPointer(rebasing: buffer[room..<room + blocks])
+        guard let length = try segment.readAligned(at: offset - UInt64(before), into: target)
+        else { return nil }
+        guard length >= before + count else { throw DecodeError.corrupt("segment's end") }
+        return UnsafeRawBufferPointer(rebasing: target[before..<before + count])
     }
 
     /// Says what a failed read of a shard means, and remembers it if the shard is damaged.
@@ -171,11 +201,22 @@ package struct ShardRead: Sendable {
     fileprivate let location: ShardIndex.Location
     fileprivate let range: Range<Int>
 
-    /// Bytes of buffer that `read` needs: whole chunks.
+    /// From so many bytes on a read goes around the page cache.
+    ///
+    /// An owner who reads this much keeps it in a cache of his own and does not soon ask again; a
+    /// small read may be one of many around there.
+    private static let directBytesMin = 128 << 10
+    /// Room for what a read around the page cache reads more: to the blocks of the disk on both
+    /// sides, and to an address that is a multiple of a block.
+    fileprivate static let slackBytes = 3 * SegmentRecord.alignment
+
+    /// Bytes of buffer that `read` needs: whole chunks, and for a large read `slackBytes`.
     package var bufferBytes: Int {
         let chunks = Self.chunks(around: range)
-        return min(chunks.upperBound * SegmentRecord.chunkBytes, location.length)
+        let bytes =
+            min(chunks.upperBound * SegmentRecord.chunkBytes, location.length)
             - chunks.lowerBound * SegmentRecord.chunkBytes
+        return bytes < Self.directBytesMin ? bytes : bytes + Self.slackBytes
     }
 
     /// Reads into `buffer`, of `bufferBytes`, and checks what it read.

@@ -28,6 +28,7 @@ final class StoreWriter: Sendable {
         var punched: [ShardIndex.Place] = []
         var goneSegments: [UInt64] = []
         var canPunch = true
+        let buffer = RecordBuffer()
     }
 
     /// A batch on its way.
@@ -38,6 +39,8 @@ final class StoreWriter: Sendable {
         var footprint = 0
         /// Of `footprint`, what takes the place of damaged records.
         var refilled = 0
+        /// Why records that were taken into the buffer are not in their segments.
+        var failure: (any Error)?
     }
 
     private let index: ShardIndex
@@ -151,7 +154,7 @@ final class StoreWriter: Sendable {
             guard free >= ShardStore.diskReserveBytes + UInt64(footprint) else {
                 throw NetworkError(.full, "the provider's disk is full")
             }
-            let (segment, offset) = try append(shard, bytes, range, &state)
+            let (segment, offset) = try append(shard, bytes, range, &batch, &state)
             batch.segments[segment.number] = segment
             batch.changes.ends[segment.number] = offset + UInt64(footprint)
             if let older { batch.changes.removed[record.shard] = older }
@@ -178,6 +181,7 @@ final class StoreWriter: Sendable {
         _ shard: PreparedShard,
         _ bytes: [UInt8],
         _ range: Range<Int>,
+        _ batch: inout Batch,
         _ state: inout State
     ) throws -> (SegmentFiles.Segment, offset: UInt64) {
         let record = shard.record
@@ -189,17 +193,26 @@ final class StoreWriter: Sendable {
         let (segment, offset) = try state.active ?? begin(&state)
         // Also if writing fails: the next record overwrites what there is of this one.
         state.active = (segment, offset)
-        try segment.file.write(at: offset, record.encoded(salt: segment.header.salt))
-        try bytes.withUnsafeBytes { bytes in
-            try segment.file.write(
-                at: offset + UInt64(record.headerBytes),
-                from: UnsafeRawBufferPointer(rebasing: bytes[range])
-            )
+        let header = record.encoded(salt: segment.header.salt)
+        let trailer = shard.trailer.encoded(of: record, salt: segment.header.salt)
+        do {
+            try header.withUnsafeBytes { header in
+                try bytes.withUnsafeBytes { bytes in
+                    try trailer.withUnsafeBytes { trailer in
+                        try state.buffer.append(
+                            [header, UnsafeRawBufferPointer(rebasing: bytes[range]), trailer],
+                            footprint: record.footprint,
+                            at: offset,
+                            in: segment
+                        )
+                    }
+                }
+            }
+        } catch {
+            // Those of earlier commands were in the buffer too.
+            batch.failure = error
+            throw error
         }
-        try segment.file.write(
-            at: offset + UInt64(record.headerBytes + record.length),
-            shard.trailer.encoded(of: record, salt: segment.header.salt)
-        )
         state.active = (segment, offset + UInt64(record.footprint))
         return (segment, offset)
     }
@@ -279,11 +292,13 @@ final class StoreWriter: Sendable {
         // Never written down as freed before they were; see `giveBack`.
         changes.punched = state.punched
         changes.gone = state.goneSegments
-        guard !changes.isEmpty else { return nil }
+        guard !changes.isEmpty || batch.failure != nil else { return nil }
         do {
+            if let failure = batch.failure { throw failure }
+            try state.buffer.write()
             for (number, segment) in batch.segments {
                 guard let end = changes.ends[number] else { continue }
-                // The padding after the last record, so that size and committed end agree.
+                // Nothing of an attempt that failed stays behind the last record.
                 try segment.file.truncate(to: end)
                 try segment.file.syncData()
             }
@@ -317,6 +332,7 @@ final class StoreWriter: Sendable {
         after failure: NetworkError,
         _ state: inout State
     ) {
+        state.buffer.forget()
         state.active = nil
         if let active = before.active {
             try? active.segment.file.truncate(to: active.end)
