@@ -175,9 +175,9 @@ let package = Package(
         .executableTarget(
             name: "mefs-lab",
             dependencies: [
-                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Network",
-                "Transport", "Volume", "Node", "Simulation", "SimulatedHost", "Trials", log,
-                arguments,
+                "Primitives", "Wire", "Erasure", "Sealing", "Proofs", "Reliability", "Disk",
+                "Metadata", "Network", "Transport", "Volume", "Node", "Simulation",
+                "SimulatedHost", "Trials", log, arguments,
             ],
             path: "Sources/Lab",
             swiftSettings: strict

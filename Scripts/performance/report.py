@@ -130,6 +130,24 @@ def drawing(results):
     return chart.draw(groups, "Speed, ext4 = 1; more is better") if groups else None
 
 
+def stages(results):
+    """The stages' tables, or nothing."""
+    parts = []
+    kinds = [
+        ("CPU s/GiB", "processorSecondsPerGiB", "MB/s", "megabytesPerSecond"),
+        ("CPU µs each", "processorMicroseconds", "a second", "perSecond"),
+    ]
+    for cost, cost_field, rate, rate_field in kinds:
+        rows = [
+            [stage["stage"], number(stage[cost_field]), number(stage[rate_field])]
+            for stage in results.stages
+            if cost_field in stage
+        ]
+        if rows:
+            parts += ["", table(["stage alone", cost, rate], rows)]
+    return parts
+
+
 def told(results):
     """The lines of a person's reading about how the figures came about."""
     known = results.conditions
@@ -205,6 +223,7 @@ def main():
     if drawn:
         short += ["", "![Speed of each, with ext4 as 1](performance.svg)"]
     short += ["", figures(results), "", figures(results, "daemon_cpu_per_gib")]
+    short += stages(results)
     full = short + ["", ratios(results, "ext4"), "", ratios(results, "hp"), ""]
     full += [ratios(results, "kpass"), "", ratios(results, "peer", "ratio to the best peer")]
     medians = {
@@ -212,6 +231,7 @@ def main():
         for column in results.columns
     }
     record = {"conditions": results.conditions, "targets": rows, "medians": medians}
+    record["stages"] = results.stages
     record = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     write(f"{given.directory}/report.json", record)
     write(f"{given.directory}/report.md", "\n".join(full).replace("performance.svg", "chart.svg") + "\n")

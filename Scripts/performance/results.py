@@ -36,6 +36,8 @@ class Results:
         path = f"{directory}/conditions.json"
         self.conditions = load(path) if os.path.exists(path) else {}
         self.others = [load(path) for path in sorted(glob.glob(f"{directory}/*.rows.json"))]
+        path = f"{directory}/stages.json"
+        self.stages = load(path)["stages"] if os.path.exists(path) else []
         path = f"{directory}/left-out.txt"
         self.left_out = sorted(set(open(path).read().splitlines())) if os.path.exists(path) else []
 

@@ -8,7 +8,7 @@ struct Lab: ParsableCommand {
         abstract: "Measure audits and simulate networks, with MEFS's own code.",
         subcommands: [
             ChurnCommand.self, DetectCommand.self, AuditCostCommand.self, SimulateCommand.self,
-            FaultyProviderCommand.self,
+            FaultyProviderCommand.self, StagesCommand.self,
         ]
     )
 }
