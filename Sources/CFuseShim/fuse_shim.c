@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,19 +163,52 @@ static void note_request(struct fuse_buf *buffer) {
     }
 }
 
-int fuse_shim_serve_one(struct fuse_session *session, struct fuse_buf *buffer) {
-    if (fuse_session_exited(session)) return 0;
-    int received = fuse_session_receive_buf(session, buffer);
-    if (received == -EINTR || received == -EAGAIN) return 1;
-    if (received <= 0) return received;
-    note_request(buffer);
-    fuse_session_process_buf(session, buffer);
-    return 1;
+// Whether the request may take long: it moves bytes or waits for a disk. Everything else is
+// answered from memory.
+static bool may_take_long(const struct fuse_buf *buffer) {
+    struct fuse_in_header header;
+    if (buffer->flags & FUSE_BUF_IS_FD || buffer->size < sizeof header) return true;
+    memcpy(&header, buffer->mem, sizeof header);
+    switch (header.opcode) {
+    case FUSE_READ:
+    case FUSE_WRITE:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case FUSE_LSEEK:
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_STATFS:
+        return true;
+    case FUSE_SETATTR: {
+        struct fuse_setattr_in in;
+        return !body(buffer, &in, sizeof in) || in.valid & FATTR_SIZE;
+    }
+    default:
+        return false;
+    }
 }
 
-void fuse_shim_free_buffer(struct fuse_buf *buffer) {
-    free(buffer->mem);
-    buffer->mem = NULL;
+// Held by the thread that reads requests, and while it answers a short one.
+static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER;
+
+int fuse_shim_serve(struct fuse_session *session) {
+    struct fuse_buf buffer = {0};
+    int received = 0;
+    pthread_mutex_lock(&reading);
+    while (!fuse_session_exited(session)) {
+        received = fuse_session_receive_buf(session, &buffer);
+        if (received == -EINTR || received == -EAGAIN) continue;
+        if (received <= 0) break;
+        note_request(&buffer);
+        const bool is_long = may_take_long(&buffer);
+        if (is_long) pthread_mutex_unlock(&reading);
+        fuse_session_process_buf(session, &buffer);
+        if (is_long) pthread_mutex_lock(&reading);
+    }
+    fuse_session_exit(session);
+    pthread_mutex_unlock(&reading);
+    free(buffer.mem);
+    return received < 0 ? received : 0;
 }
 
 bool fuse_shim_kills_privileges(void) { return kills_privileges; }

@@ -91,17 +91,7 @@ package final class Session: Sendable {
     /// `options.threadCount` threads.
     ///
     /// - Returns: 0 after an unmount, else the errno that ended the connection.
-    package func serve() -> Int32 {
-        var buffer = fuse_buf()
-        defer { fuse_shim_free_buffer(&buffer) }
-        while true {
-            let result = fuse_shim_serve_one(raw.session, &buffer)
-            if result <= 0 {
-                fuse_session_exit(raw.session)
-                return -result
-            }
-        }
-    }
+    package func serve() -> Int32 { -fuse_shim_serve(raw.session) }
 
     /// Takes the mount away, even if it is busy: what is open keeps its connection until closed.
     ///

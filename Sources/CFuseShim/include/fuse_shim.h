@@ -37,12 +37,11 @@ int fuse_shim_offer_flags(struct fuse_session *session);
 // Whether the kernel took FUSE_HANDLE_KILLPRIV_V2; known after INIT.
 bool fuse_shim_has_killpriv(void);
 
-// Reads one request from the kernel and has libfuse call its handler. `buffer` belongs to the
-// calling thread, starts zeroed and is freed with fuse_shim_free_buffer.
-// 1 handled, 0 the session ended, else -errno.
-int fuse_shim_serve_one(struct fuse_session *session, struct fuse_buf *buffer);
-
-void fuse_shim_free_buffer(struct fuse_buf *buffer);
+// Serves requests until the session ends; call it on several threads. One of them at a time reads.
+// It answers what memory can answer by itself, since waking another costs more than most requests
+// do, and lets another read only while it moves bytes or waits for a disk.
+// 0 the session ended, else -errno.
+int fuse_shim_serve(struct fuse_session *session);
 
 // Whether the request the calling thread serves just now demands that set-user-id, set-group-id
 // and file capabilities go (write, truncate and open with O_TRUNC by who lacks CAP_FSETID).
