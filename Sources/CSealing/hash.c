@@ -8,9 +8,10 @@
 enum {
     leaf_bytes = 1024,
     digest_bytes = CSEALING_DIGEST_BYTES,
-    // Leaves hashed into one subtree before the next ones: their digests stay in
-    // the first-level cache, and no memory is asked for.
-    subtree_leaves = 64,
+    // Leaves hashed into one subtree before the next ones: they stay in the second-level
+    // cache and their digests in the first-level one, no memory is asked for, and few nodes
+    // are left over for narrow lanes.
+    subtree_leaves = 256,
     chunk_leaves = CSEALING_CHUNK_LEAVES,
     // Subtrees pending, one per bit of their count; a size_t of bytes needs fewer.
     pending_max = 64,

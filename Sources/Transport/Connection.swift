@@ -22,9 +22,6 @@ package final class Connection: Sendable {
     static let busyTick = TimeAmount.milliseconds(250)
     static let idleTick = TimeAmount.seconds(15)
 
-    /// Bulk bytes go to the socket in slices, so that progress on a slow line is seen.
-    private static let sliceBytes = 256 << 10
-
     private struct Waiting {
         let operation: UInt8
         let reply: Pending<[UInt8]>
@@ -106,18 +103,25 @@ package final class Connection: Sendable {
     }
 
     private func send(_ id: UInt64, _ first: ByteBuffer, _ payload: ByteBuffer?) {
-        var last = channel.write(first)
-        var rest = payload ?? ByteBuffer()
-        while let slice = rest.readSlice(length: min(rest.readableBytes, Self.sliceBytes)),
-            slice.readableBytes > 0
-        {
-            last = channel.write(slice)
-            last.whenSuccess { self.noteProgress() }
+        guard let payload, payload.readableBytes > 0 else {
+            return noteSent(id, channel.writeAndFlush(first))
         }
-        last.whenSuccess {
+        channel.write(first, promise: nil)
+        BulkTransfer.slices(of: payload) { slice, isLast in
+            let written = channel.writeAndFlush(slice)
+            if isLast {
+                noteSent(id, written)
+            } else {
+                written.whenSuccess { self.noteProgress() }
+            }
+        }
+    }
+
+    private func noteSent(_ id: UInt64, _ written: EventLoopFuture<Void>) {
+        written.whenSuccess {
+            self.noteProgress()
             self.state.withLock { $0.waiting[id]?.sentAt = .now() }
         }
-        channel.flush()
     }
 
     /// Sends bytes outside of any frame: what a broken or hostile peer does, for tests of those

@@ -20,7 +20,8 @@ extension Connection {
         ClientBootstrap(group: loops.group)
             .connectTimeout(TimeAmount(connectTimeout))
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-            .channelOption(.recvAllocator, value: ReceiveBuffers.allocator)
+            .channelOption(.recvAllocator, value: BulkTransfer.receiveBuffers)
+            .channelOption(.maxMessagesPerRead, value: BulkTransfer.readsPerTurn)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandlers(
@@ -42,17 +43,6 @@ extension Connection {
             }
         return ready
     }
-}
-
-/// How large the reads from a socket may grow: a whole put or get of a block at once.
-///
-/// A smaller limit costs a system call and a pass through the pipeline for each 64 KiB.
-enum ReceiveBuffers {
-    static let allocator = AdaptiveRecvByteBufferAllocator(
-        minimum: 1 << 10,
-        initial: 16 << 10,
-        maximum: 1 << 20
-    )
 }
 
 /// Turns bytes from the TLS layer into replies for a `Connection`, and watches its time limits.

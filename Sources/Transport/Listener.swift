@@ -32,7 +32,8 @@ package final class Listener: Sendable {
                 .serverChannelOption(.backlog, value: 256)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .childChannelOption(.recvAllocator, value: ReceiveBuffers.allocator)
+                .childChannelOption(.recvAllocator, value: BulkTransfer.receiveBuffers)
+                .childChannelOption(.maxMessagesPerRead, value: BulkTransfer.readsPerTurn)
                 .childChannelInitializer { channel in shared.admit(channel, tls: tls) }
                 .bind(host: address.host, port: address.port)
                 .wait()

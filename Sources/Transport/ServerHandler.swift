@@ -175,7 +175,9 @@ final class ServerHandler: ChannelDuplexHandler {
         let sent = context.eventLoop.makePromise(of: Void.self)
         if let bulk {
             context.write(wrapOutboundOut(header), promise: nil)
-            context.writeAndFlush(wrapOutboundOut(bulk), promise: sent)
+            BulkTransfer.slices(of: bulk) { slice, isLast in
+                context.writeAndFlush(wrapOutboundOut(slice), promise: isLast ? sent : nil)
+            }
         } else {
             context.writeAndFlush(wrapOutboundOut(header), promise: sent)
         }
