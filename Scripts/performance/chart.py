@@ -11,11 +11,11 @@ COLOURS = {
     "peer": "#e07b39",
 }
 LABELS = {
-    "hp": "passthrough_hp",
-    "kpass": "passthrough_hp, kernel passthrough",
+    "hp": "hp",
+    "kpass": "kpass",
     "mefs": "MEFS",
     "mefs-off": "MEFS, passthrough=off",
-    "peer": "best peer that erasure-codes or encrypts",
+    "peer": "best peer",
 }
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -54,7 +54,7 @@ def draw(groups, title):
     for series in used:
         out.append(f'<rect x="{x}" y="27" width="10" height="10" fill="{COLOURS[series]}"/>')
         out.append(f'<text class="small" x="{x + 14}" y="36">{escape(LABELS[series])}</text>')
-        x += 24 + 5.4 * len(LABELS[series])
+        x += 28 + 6 * len(LABELS[series])
     bottom = height - 24
     for power in range(-3, 2):
         x = place(10.0**power)

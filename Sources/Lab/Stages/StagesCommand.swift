@@ -7,9 +7,10 @@ struct StagesCommand: ParsableCommand {
         abstract: "What each stage of the pipeline costs by itself.",
         discussion: """
             Memory: hashes, sealing and opening of noise and of text, coding, masks, Merkle roots. \
-            Provider: shards put and fetched over mutual TLS on loopback, both ends in this process, \
-            each put on its disk before it counts. Metadata: names made, found, listed. Processor \
-            time is the whole process's, the median of several rounds after one that is not counted.
+            Provider: shards put and fetched over mutual TLS on loopback, both ends in this \
+            process, each put on its disk before it counts. Metadata: names made, found, listed. \
+            Processor time is the whole process's, the median of several rounds after one that is \
+            not counted.
             """
     )
 
