@@ -7,6 +7,8 @@ final class BackgroundWork: Sendable {
     private struct CommitSignals {
         /// There are changes.
         var isDue = false
+        /// There are changes that nobody minds losing.
+        var isDueLater = false
         /// There are many.
         var isUrgent = false
         var isStopping = false
@@ -21,6 +23,9 @@ final class BackgroundWork: Sendable {
 
     /// How long after a failed commit the next is tried: a full disk does not empty faster.
     private static let retryDelay: Duration = .milliseconds(200)
+    /// How long changes wait for company that may be lost: what they gain by it is one commit for
+    /// hundreds of them.
+    private static let lateDelay: Duration = .seconds(1)
 
     private let core: MetadataCore
     private let limits: MetadataLimits
@@ -54,6 +59,9 @@ final class BackgroundWork: Sendable {
         for thread in ended { thread.join() }
     }
 
+    /// Commits after `lateDelay`, unless something else makes it do so before.
+    func commitLater() { commits.update { $0.isDueLater = true } }
+
     /// Commits after `commitDelay`, or when `commitNow` comes first.
     func commitSoon() { commits.update { $0.isDue = true } }
 
@@ -74,13 +82,17 @@ final class BackgroundWork: Sendable {
         while true {
             let isStopping = commits.wait { signals -> Bool? in
                 if signals.isStopping { return true }
-                return signals.isDue ? false : nil
+                return signals.isDue || signals.isDueLater ? false : nil
             }
             if isStopping { return }
+            _ = commits.wait(for: Self.lateDelay) { signals -> Void? in
+                signals.isStopping || signals.isDue ? () : nil
+            }
             pause(limits.commitDelay, endingOnUrgency: true)
             // Before the commit: a change during it asks for the next.
             commits.withLock { signals in
                 signals.isDue = false
+                signals.isDueLater = false
                 signals.isUrgent = false
             }
             do throws(FileSystemError) {

@@ -37,6 +37,8 @@ final class MetadataState {
     var nextInode: UInt64
     var totals: MetadataTotals
     var dirty: DirtyLedger
+    /// Whether a commit of what changed was asked for that comes soon.
+    var isCommitDue = false
     /// Whether the last commit failed; operations that need room then try another one first.
     var isFailing = false
 
@@ -97,6 +99,7 @@ final class MetadataState {
     /// Hands everything changed so far to a commit; `nil` if nothing was.
     func takeChanges() -> ChangeSet? {
         precondition(saving == nil, "two commits at once")
+        isCommitDue = false
         guard hasChanges else {
             // Operations that found nothing to change were counted too.
             changes.operations = 0

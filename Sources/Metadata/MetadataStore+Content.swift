@@ -55,12 +55,16 @@ extension MetadataStore {
     }
 
     /// Notes exactly which segments of the block are in the cache.
+    ///
+    /// `isLosable`: whether it is no harm if a crash within the next second forgets it, as of a
+    /// clean block, which is fetched again then.
     package func setResident(
         _ ino: InodeNumber,
         _ index: BlockIndex,
-        _ mask: UInt16
+        _ mask: UInt16,
+        isLosable: Bool = false
     ) throws(FileSystemError) {
-        try change { state throws(FileSystemError) in
+        try change(isLosable: isLosable) { state throws(FileSystemError) in
             try state.setResident(BlockKey(ino, index), mask)
         }
     }

@@ -143,6 +143,7 @@ package final class MetadataStore: Sendable {
     /// When what an operation changed is to be committed.
     private enum Urgency {
         case none
+        case later
         case soon
         case now
     }
@@ -151,8 +152,11 @@ package final class MetadataStore: Sendable {
     ///
     /// `isFreeing`: whether it gives room back. Such operations are let through while
     ///   commits fail, up to twice the bound on what memory keeps.
+    /// `isLosable`: whether it is no harm if a crash loses it within a second:
+    ///   its commit is not worth a wake-up of its own.
     func change<T: Sendable>(
         isFreeing: Bool = false,
+        isLosable: Bool = false,
         _ body: (MetadataState) throws(FileSystemError) -> T
     ) throws(FileSystemError) -> T {
         try checkOpen()
@@ -168,14 +172,18 @@ package final class MetadataStore: Sendable {
                 let operations = state.changes.operations
                 if operations >= limits.commitOperations, before < limits.commitOperations {
                     urgency = .now
-                } else if !hadChanges, state.hasChanges {
+                } else if isLosable, !hadChanges, state.hasChanges {
+                    urgency = .later
+                } else if !isLosable, !state.isCommitDue, state.hasChanges {
                     urgency = .soon
+                    state.isCommitDue = true
                 }
                 return result
             }
             // Outside the lock, which whoever is woken takes first of all.
             switch urgency {
             case .none: break
+            case .later: background.commitLater()
             case .soon: background.commitSoon()
             case .now: background.commitNow()
             }
