@@ -110,6 +110,7 @@ extension VolumeEngine {
     ///
     /// - Returns: the bytes evicted.
     package func dropCache() throws(FileSystemError) -> UInt64 {
-        try evictor.dropAll()
+        fetcher.forgetFetched()
+        return try evictor.dropAll()
     }
 }

@@ -12,6 +12,11 @@ final class MemoryNetwork: StorageNetwork {
         var isUp = true
         var capacityBytes: UInt64
         var usedBytes: UInt64 { shards.values.reduce(0) { $0 + UInt64($1.count) } }
+        /// Whether requests are taken and never answered, as by a process that is stopped.
+        var isFrozen = false
+        /// Ranges of shards asked for, and their bytes.
+        var gets = 0
+        var gotBytes = 0
         /// Puts still to be accepted before every further one fails.
         var putsLeft: Int?
     }
@@ -56,6 +61,31 @@ final class MemoryNetwork: StorageNetwork {
     var shardCount: Int { state.withLock { $0.values.reduce(0) { $0 + $1.shards.count } } }
 
     var storedBytes: UInt64 { state.withLock { $0.values.reduce(0) { $0 + $1.usedBytes } } }
+
+    /// Requests for shards and their bytes since the last time this was asked, of all providers.
+    func takeGets() -> (count: Int, bytes: Int) {
+        state.withLock { providers in
+            var sum = (count: 0, bytes: 0)
+            for id in ids {
+                guard var provider = providers[id] else { continue }
+                sum.count += provider.gets
+                sum.bytes += provider.gotBytes
+                provider.gets = 0
+                provider.gotBytes = 0
+                providers[id] = provider
+            }
+            return sum
+        }
+    }
+
+    /// The providers that were asked for most since `takeGets`, which hold data shards.
+    func busiest(_ count: Int) -> [NodeID] {
+        state.withLock { providers in
+            Array(ids.sorted { providers[$0]?.gets ?? 0 > providers[$1]?.gets ?? 0 }.prefix(count))
+        }
+    }
+
+    func gets(of id: NodeID) -> Int { state.withLock { $0[id]?.gets ?? 0 } }
 
     // MARK: StorageNetwork
 
@@ -113,7 +143,13 @@ final class MemoryNetwork: StorageNetwork {
         offset: Int,
         count: Int
     ) -> Pending<[UInt8]> {
-        Pending(
+        let isFrozen = state.withLock { providers in
+            providers[node]?.gets += 1
+            providers[node]?.gotBytes += count
+            return providers[node]?.isFrozen ?? false
+        }
+        guard !isFrozen else { return Pending() }
+        return Pending(
             state.withLock { providers -> Result<[UInt8], NetworkError> in
                 guard let provider = providers[node], provider.isUp else {
                     return .failure(NetworkError(.unreachable, "down"))

@@ -10,36 +10,57 @@ import Synchronization
 struct FetchRequest: Hashable, Sendable {
     let index: BlockIndex
     let segments: SegmentMask
+
+    /// All of the block.
+    var whole: FetchRequest { FetchRequest(index: index, segments: .all) }
 }
 
 /// Brings placed bytes into the cache: each block once however many ask, several in parallel,
 /// and ahead of a sequential reader.
 ///
-/// Every byte passes its AEAD tag before it is cached.
+/// Every byte passes its AEAD tag before it is cached. Who needs bytes fetches them on its own
+/// thread; what is fetched ahead is asked for at once and opened by the threads here.
 final class Fetcher: Sendable {
-    /// Parallel fetches: enough to keep six providers busy over links of some 20 ms.
+    /// Threads that open what was fetched ahead: more than cores, since they wait for providers
+    /// and disk.
     private static let threadCount = 8
-    /// Fetches waiting for a thread; above it readahead is skipped and readers fetch themselves.
+    /// Fetches waiting for a thread.
     private static let queueMax = 64
-    /// The farthest readahead, in blocks: 16 MiB, a whole stripe of 4+2.
+    /// The farthest readahead, in blocks: 16 MiB, a whole stripe of 4+2, all of it on its way at
+    /// once; that fills links of 2.5 Gbit/s and 50 ms.
     private static let readaheadMax = 16
+    /// What the first read of a file fetches at least: most files are smaller, and who reads on
+    /// gets more.
+    private static let firstBytes = 256 << 10
 
     private struct Key: Hashable {
         let ino: InodeNumber
         let index: BlockIndex
     }
 
+    /// A fetch whose bytes were asked for.
     private struct Job: Sendable {
         let content: FileContent
         let request: FetchRequest
         let flight: Flight
+        let opening: Result<Opening?, FileSystemError>
     }
 
-    /// A flight that a reader takes, and whether it began for this reader.
+    /// What is needed to open a run of segments of a block, once their bytes are there.
+    private struct Opening: Sendable {
+        let location: BlockLocation
+        let span: ClosedRange<Int>
+        let stripe: StripeRecord
+        let range: Range<Int>
+        let blockKey: Sealing::BlockKey
+        let reading: StripeReader.Reading?
+    }
+
+    /// A flight that a reader takes; with the work to do for it, if it began for this reader.
     private struct Departure {
         let flight: Flight
         let request: FetchRequest
-        let isOurs: Bool
+        let job: Job?
     }
 
     /// One fetch under way and who waits for it.
@@ -65,6 +86,9 @@ final class Fetcher: Sendable {
     private let logger: Logger
     private let flights = Mutex<[Key: Flight]>([:])
     private let queue = BoundedQueue<Job>(limit: queueMax)
+    private let windows = NeighbourWindows()
+    /// Whether bytes are kept that must be let go of in time.
+    private let keeps = Condition((isKeeping: false, isStopping: false))
     private let threads = Mutex<[Thread]>([])
 
     init(
@@ -92,11 +116,35 @@ final class Fetcher: Sendable {
                 throw FileSystemError(.inputOutput, error.description)
             }
         }
+        do {
+            let thread = try Thread.spawn("fetch-forget") { [self] in forgetLoop() }
+            threads.withLock { $0.append(thread) }
+        } catch {
+            throw FileSystemError(.inputOutput, error.description)
+        }
     }
 
     func stop() {
         queue.close()
+        keeps.update { $0.isStopping = true }
         for thread in threads.withLock({ $0 }) { thread.join() }
+    }
+
+    /// Drops what was fetched and not asked for yet.
+    func forgetFetched() { reader.ranges.forgetAll() }
+
+    private func noteKept() {
+        guard !keeps.withLock({ $0.isKeeping }) else { return }
+        keeps.update { $0.isKeeping = true }
+    }
+
+    /// Gives the memory of bytes back that nobody came for; asleep while none are kept.
+    private func forgetLoop() {
+        while keeps.wait(until: { $0.isStopping ? false : $0.isKeeping ? true : nil }) {
+            let mustStop = keeps.wait(for: ShardRanges.keptTime) { $0.isStopping ? true : nil }
+            if mustStop != nil { return }
+            if !reader.ranges.trim() { keeps.withLock { $0.isKeeping = false } }
+        }
     }
 
     /// Fetches `requests` and waits for all; when `reading` is sequential, more follows behind.
@@ -112,13 +160,18 @@ final class Fetcher: Sendable {
             content.readahead.store(0, ordering: .relaxed)
             return try fetch(requests, of: content)
         }
-        // A sequential reader will want the whole blocks.
-        let whole = requests.map { FetchRequest(index: $0.index, segments: .all) }
-        let flights = launch(whole, of: content)
-        let window = min(Self.readaheadMax, max(2, content.readahead.load(ordering: .relaxed) * 2))
-        content.readahead.store(window, ordering: .relaxed)
-        prefetch(after: range.upperBound, count: window, of: content, size: size)
-        try wait(for: flights, of: content)
+        let window = content.readahead.load(ordering: .relaxed)
+        // A sequential reader will want the whole blocks; whether this is one shows at the second
+        // read.
+        let isFirst = range.lowerBound == 0 && window == 0
+        let wanted = requests.map { request in
+            isFirst ? firstRequest(request, of: content) : request.whole
+        }
+        let departures = launch(wanted, of: content)
+        let wider = isFirst ? 1 : min(Self.readaheadMax, max(2, window * 2))
+        content.readahead.store(wider, ordering: .relaxed)
+        if !isFirst { prefetch(after: range.upperBound, count: wider, of: content, size: size) }
+        try wait(for: departures, of: content)
     }
 
     /// Fetches `requests` and waits for all.
@@ -126,18 +179,34 @@ final class Fetcher: Sendable {
         try wait(for: launch(requests, of: content), of: content)
     }
 
-    /// Waits for all; a flight that had begun before and failed is tried once more, because
-    /// providers may have come back since it looked for them.
+    /// What a first read fetches: all of a block that takes little room, else at least its
+    /// beginning.
+    private func firstRequest(_ request: FetchRequest, of content: FileContent) -> FetchRequest {
+        let isSmall = content.state.read { state in
+            let location = state.blocks[request.index.rawValue]?.location
+            return (location?.sealedBytes ?? 0) <= UInt64(Self.firstBytes)
+        }
+        guard !isSmall else { return request.whole }
+        let first = SegmentMask(covering: 0..<Self.firstBytes)
+        return FetchRequest(index: request.index, segments: request.segments.union(first))
+    }
+
+    /// Does what is ours to do and waits for the rest; a flight that had begun before and failed
+    /// is tried once more, because providers may have come back since it looked for them.
     private func wait(
         for departures: [Departure],
         of content: FileContent
     ) throws(FileSystemError) {
+        for job in departures.compactMap(\.job) { run(job) }
         for departure in departures {
             do throws(FileSystemError) {
                 try departure.flight.wait()
             } catch {
-                guard !departure.isOurs else { throw error }
-                for again in launch([departure.request], of: content) { try again.flight.wait() }
+                guard departure.job == nil else { throw error }
+                for again in launch([departure.request], of: content) {
+                    if let job = again.job { run(job) }
+                    try again.flight.wait()
+                }
             }
         }
     }
@@ -178,11 +247,13 @@ final class Fetcher: Sendable {
             }
         }
         for request in wanted where queue.count < Self.queueMax / 2 {
-            _ = launch([request], of: content)
+            for departure in launch([request], of: content) {
+                if let job = departure.job, !queue.tryPut(job) { run(job) }
+            }
         }
     }
 
-    /// Joins or starts a flight for each request.
+    /// Joins or starts a flight for each request; the bytes of those that start are asked for.
     private func launch(_ requests: [FetchRequest], of content: FileContent) -> [Departure] {
         requests.map { request in
             let key = Key(ino: content.ino, index: request.index)
@@ -194,11 +265,14 @@ final class Fetcher: Sendable {
                 flights[key] = flight
                 return (flight, true)
             }
-            if isNew {
-                let job = Job(content: content, request: request, flight: flight)
-                if !queue.tryPut(job) { run(job) }
-            }
-            return Departure(flight: flight, request: request, isOurs: isNew)
+            guard isNew else { return Departure(flight: flight, request: request, job: nil) }
+            let job = Job(
+                content: content,
+                request: request,
+                flight: flight,
+                opening: prepare(request, of: content)
+            )
+            return Departure(flight: flight, request: request, job: job)
         }
     }
 
@@ -206,7 +280,16 @@ final class Fetcher: Sendable {
         let key = Key(ino: job.content.ino, index: job.request.index)
         let result: Result<Void, FileSystemError>
         do throws(FileSystemError) {
-            try fetchBlock(job.request, of: job.content)
+            if let opening = try job.opening.get() {
+                let plain = try open(opening)
+                try keep(
+                    plain,
+                    opening.span,
+                    of: job.request.index,
+                    at: opening.location,
+                    in: job.content
+                )
+            }
             result = .success(())
         } catch {
             result = .failure(error)
@@ -220,64 +303,104 @@ final class Fetcher: Sendable {
         job.flight.finish(result)
     }
 
-    private func fetchBlock(
+    /// Finds where a block's bytes are and asks for them; `nil` if none are missing any more.
+    private func prepare(
         _ request: FetchRequest,
         of content: FileContent
-    ) throws(FileSystemError) {
-        let known = content.state.read { state -> (BlockLocation, SegmentMask)? in
-            guard let block = state.blocks[request.index.rawValue], let location = block.location
-            else { return nil }
-            let missing = block.missing(request.segments)
-            return missing.isEmpty ? nil : (location, missing)
-        }
-        guard let (location, missing) = known, let span = missing.span else { return }
-        let fileKey = try fileKey(of: content)
-        let stripe: StripeRecord
+    ) -> Result<Opening?, FileSystemError> {
         do throws(FileSystemError) {
-            stripe = try metadata.stripe(location.stripe)
+            let known = content.state.read { state -> (BlockLocation, SegmentMask)? in
+                guard let block = state.blocks[request.index.rawValue],
+                    let location = block.location
+                else { return nil }
+                let missing = block.missing(request.segments)
+                return missing.isEmpty ? nil : (location, missing)
+            }
+            guard let (location, missing) = known, let span = missing.span else {
+                return .success(nil)
+            }
+            let fileKey = try fileKey(of: content)
+            guard let stripe = try stripe(at: location, of: request.index, in: content) else {
+                return .success(nil)
+            }
+            let range = try location.payloadRange(of: span, in: stripe)
+            fetchNeighbours(of: range, location, in: stripe)
+            let reading = range.isEmpty ? nil : reader.begin(stripe, range)
+            if reading?.isKept == true { noteKept() }
+            return .success(
+                Opening(
+                    location: location,
+                    span: span,
+                    stripe: stripe,
+                    range: range,
+                    blockKey: fileKey.blockKey(stripe: stripe.id, offset: location.offset),
+                    reading: reading
+                )
+            )
         } catch {
-            // Rewritten and reclaimed meanwhile: the caller looks at the new location.
-            let now = content.state.read { $0.blocks[request.index.rawValue]?.location }
-            if now?.stripe != location.stripe { return }
-            throw FileSystemError(.corrupt, "a placed block cannot be found: \(error.message)")
+            return .failure(error)
         }
-        let plain = try openSegments(span, at: location, in: stripe, fileKey: fileKey)
-        try keep(plain, span, of: request.index, at: location, in: content)
     }
 
-    /// Reads and opens a run of segments; plaintext, segment after segment.
-    private func openSegments(
-        _ span: ClosedRange<Int>,
+    /// The stripe that holds a block; `nil` if it was rewritten and reclaimed meanwhile: the caller
+    /// looks at the new location.
+    private func stripe(
         at location: BlockLocation,
-        in stripe: StripeRecord,
-        fileKey: FileKey
-    ) throws(FileSystemError) -> [UInt8] {
-        let range = try location.payloadRange(of: span, in: stripe)
-        let blockKey = fileKey.blockKey(stripe: stripe.id, offset: location.offset)
-        let sealed = range.isEmpty ? [] : try reader.read(stripe, range)
-        if let plain = try open(sealed, span, at: location, key: blockKey) { return plain }
-        for suspects in reader.suspicions(stripe, range) {
-            guard let again = try? reader.read(stripe, range, distrusting: suspects) else {
-                continue
-            }
-            if let plain = try open(again, span, at: location, key: blockKey) {
-                reader.report(suspects, of: stripe)
+        of index: BlockIndex,
+        in content: FileContent
+    ) throws(FileSystemError) -> StripeRecord? {
+        do throws(FileSystemError) {
+            return try metadata.stripe(location.stripe)
+        } catch {
+            let now = content.state.read { $0.blocks[index.rawValue]?.location }
+            if now?.stripe != location.stripe { return nil }
+            throw FileSystemError(.corrupt, "a placed block cannot be found: \(error.message)")
+        }
+    }
+
+    /// Asks for what lies beside a small block that is read whole.
+    private func fetchNeighbours(
+        of range: Range<Int>,
+        _ location: BlockLocation,
+        in stripe: StripeRecord
+    ) {
+        guard !range.isEmpty, range.count <= NeighbourWindows.blockBytesMax,
+            range.count == location.sealedBytes,
+            let wanted = windows.wanted(range, in: stripe)
+        else { return }
+        reader.prefetch(stripe, wanted)
+        noteKept()
+    }
+
+    /// Receives and opens a run of segments; plaintext, segment after segment.
+    private func open(_ opening: Opening) throws(FileSystemError) -> [UInt8] {
+        let sealed = try opening.reading.map { reading throws(FileSystemError) in
+            try reader.finish(reading)
+        }
+        if let plain = try open(sealed ?? [], opening) { return plain }
+        // The next attempts must not get the same bytes again.
+        reader.ranges.forget(opening.stripe.shards)
+        for suspects in reader.suspicions(opening.stripe, opening.range) {
+            guard
+                let again = try? reader.read(opening.stripe, opening.range, distrusting: suspects)
+            else { continue }
+            if let plain = try open(again, opening) {
+                reader.report(suspects, of: opening.stripe)
                 return plain
             }
         }
         throw FileSystemError(
             .corrupt,
-            "stripe \(stripe.id.short): no set of shards gives bytes that pass their tags"
+            "stripe \(opening.stripe.id.short): no set of shards gives bytes that pass their tags"
         )
     }
 
     /// The plaintext, or `nil` if a tag does not match.
     private func open(
         _ sealed: [UInt8],
-        _ span: ClosedRange<Int>,
-        at location: BlockLocation,
-        key: Sealing::BlockKey
+        _ opening: Opening
     ) throws(FileSystemError) -> [UInt8]? {
+        let (location, span) = (opening.location, opening.span)
         let start = span.lowerBound * Geometry.segmentBytes
         let end = min(Int(location.plainBytes), (span.upperBound + 1) * Geometry.segmentBytes)
         var plain = [UInt8](repeating: 0, count: max(0, end - start))
@@ -294,7 +417,7 @@ final class Fetcher: Sendable {
                             try sealer.open(
                                 UnsafeRawBufferPointer(rebasing: sealed[at..<at + length]),
                                 index: segment,
-                                key: key,
+                                key: opening.blockKey,
                                 into: UnsafeMutableRawBufferPointer(rebasing: plain[from..<to])
                             )
                         }
@@ -335,7 +458,12 @@ final class Fetcher: Sendable {
                 covering: start..<(span.upperBound + 1) * Geometry.segmentBytes
             )
             block.resident.formUnion(fetched)
-            try metadata.setResident(content.ino, index, block.resident.rawValue)
+            try metadata.setResident(
+                content.ino,
+                index,
+                block.resident.rawValue,
+                isLosable: true
+            )
             state.blocks[index.rawValue] = block
         }
     }
