@@ -1,6 +1,6 @@
 """Makes the report of one output folder: report.md, report.json, chart.svg.
 
-report.py [--write-docs] [--against FILE] DIR
+report.py [--write-docs] [--note TEXT] [--against FILE] DIR
 report.py --conditions DIR --command COMMAND     notes when, where and how before a run
 """
 
@@ -203,6 +203,7 @@ def main():
     parser.add_argument("directory", nargs="?")
     parser.add_argument("--write-docs", action="store_true", help="also docs/performance.*")
     parser.add_argument("--against", metavar="FILE", help="say what changed since that report.json")
+    parser.add_argument("--note", default="", help="what a reader must know about this run")
     parser.add_argument("--conditions", metavar="DIR")
     parser.add_argument("--command", default="")
     given = parser.parse_args()
@@ -219,7 +220,8 @@ def main():
     judged = [met for met in aims if met is not None]
     summary = f"{sum(judged)} of {len(judged)} targets met, {len(aims) - len(judged)} not measured."
     drawn = drawing(results)
-    short = ["\n".join(told(results)), "", summary, "", verdicts(rows)]
+    short = [given.note, ""] if given.note else []
+    short += ["\n".join(told(results)), "", summary, "", verdicts(rows)]
     if drawn:
         short += ["", "![Speed of each, with ext4 as 1](performance.svg)"]
     short += ["", figures(results), "", figures(results, "daemon_cpu_per_gib")]
