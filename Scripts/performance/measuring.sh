@@ -41,6 +41,16 @@ cold() {
     echo 3 >/proc/sys/vm/drop_caches
 }
 
+# list NUMBERS…: "[1,2,3]".
+list() { local IFS=,; echo "[$*]"; }
+
+# ratio WORK FIGURE UNIT OF TO REFERENCE [LEAST]: a line for `remember`; OF and TO are lists of the
+# rounds' figures, whose ratio is to be LEAST at least.
+ratio() {
+    printf '{"work": "%s", "figure": "%s", "unit": "%s", "of": %s, "to": %s, "reference": "%s"%s}\n' \
+        "${@:1:6}" "${7:+, \"least\": $7}"
+}
+
 # remember NAME: keeps the JSON objects on standard input, one a line, as what NAME found.
 remember() {
     python3 "$here/remember.py" "$1" "$out/$1.rows.json"
