@@ -167,11 +167,12 @@ def told(results):
                 f"fsbench: a file of {used['size_mib']} MiB, {used['files']} small files (hp and kpass"
                 f" perhaps 4000), a tree of {used['tree_files']}."
             )
+    lines.append("")
     for line in results.left_out:
-        lines.append(f"Left out: {line}.")
+        lines.append(f"{line}.")
     for column in results.columns:
         for metric, why in results.errors(column).items():
-            lines.append(f"Failed: {column}: {metric}: {why[:80]}.")
+            lines.append(f"{column}: {metric} failed: {' '.join(why.split())[:80]}.")
     return lines
 
 
