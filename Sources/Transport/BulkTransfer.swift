@@ -16,8 +16,8 @@ enum BulkTransfer {
         maximum: sliceBytes
     )
 
-    /// Reads from a socket before what was read is decrypted and passed on: the TLS layer gathers the
-    /// plain bytes of all of them.
+    /// Reads from a socket before what was read is decrypted and passed on: the TLS layer gathers
+    /// the plain bytes of all of them.
     static let readsPerTurn: UInt = 1
 
     /// Cuts bytes into slices and gives each to `write`, which is told of the last.

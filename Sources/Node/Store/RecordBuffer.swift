@@ -25,7 +25,8 @@ final class RecordBuffer {
     deinit { memory.deallocate() }
 
     /// Takes a record of `footprint` bytes that begins at `offset`, a multiple of
-    /// `SegmentRecord.alignment` as is its footprint; `parts` follow one another, zeros follow them.
+    /// `SegmentRecord.alignment` as is its footprint; `parts` follow one another, zeros follow
+    /// them.
     ///
     /// Writes what is here before if the record does not follow it or finds no room.
     func append(
