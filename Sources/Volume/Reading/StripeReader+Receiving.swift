@@ -118,17 +118,43 @@ extension StripeReader {
             $0.isDone && !failed.contains($0.record.index)
         }
         guard ready.count >= stripe.code.k else { return nil }
-        var present: [(index: Int, bytes: [UInt8])] = []
-        for column in ready.prefix(stripe.code.k) {
-            guard let bytes = bytes(of: column, piece.range, in: stripe) else {
-                reading.pieces[index].failed.insert(column.record.index)
-                return try take(index, of: &reading)
-            }
-            present.append((column.record.index, bytes))
+        guard let columns = columns(ready.prefix(stripe.code.k), at: index, of: &reading) else {
+            return try take(index, of: &reading)
         }
+        defer { columns.memory.deallocate() }
         meters.degradedReads.add(1, ordering: .relaxed)
         if let direct, !direct.isDone { pace.noteLate(direct.record.provider) }
-        return try decode(piece, of: stripe, from: present)
+        return try decode(piece, of: stripe, from: columns.views)
+    }
+
+    /// The unmasked bytes of columns in memory that the caller frees; `nil`, with who is to blame
+    /// noted, if some cannot be had.
+    private func columns(
+        _ columns: ArraySlice<Column>,
+        at index: Int,
+        of reading: inout Reading
+    ) -> (
+        memory: UnsafeMutableRawBufferPointer, views: [(index: Int, bytes: UnsafeRawBufferPointer)]
+    )? {
+        let range = reading.pieces[index].piece.range
+        let memory = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: range.count * columns.count,
+            alignment: 64
+        )
+        var views: [(index: Int, bytes: UnsafeRawBufferPointer)] = []
+        for column in columns {
+            let start = views.count * range.count
+            let view = UnsafeMutableRawBufferPointer(
+                rebasing: memory[start..<start + range.count]
+            )
+            guard fill(view, from: column, range, in: reading.stripe) else {
+                reading.pieces[index].failed.insert(column.record.index)
+                memory.deallocate()
+                return nil
+            }
+            views.append((column.record.index, UnsafeRawBufferPointer(view)))
+        }
+        return (memory, views)
     }
 
     /// The unmasked bytes of `range`, or `nil` if the provider did not give them.
@@ -137,39 +163,49 @@ extension StripeReader {
         _ range: Range<Int>,
         in stripe: StripeRecord
     ) -> [UInt8]? {
+        var isFilled = false
+        let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { target, count in
+            let whole = UnsafeMutableRawBufferPointer(target)
+            let target = UnsafeMutableRawBufferPointer(rebasing: whole[..<range.count])
+            isFilled = fill(target, from: column, range, in: stripe)
+            count = isFilled ? range.count : 0
+        }
+        return isFilled ? bytes : nil
+    }
+
+    /// Writes the unmasked bytes of `range`; `false` if the provider did not give them.
+    private func fill(
+        _ target: UnsafeMutableRawBufferPointer,
+        from column: Column,
+        _ range: Range<Int>,
+        in stripe: StripeRecord
+    ) -> Bool {
         let record = column.record
         if let error = column.failure {
             logger.debug("shard \(record.shard.short) is not available: \(error.message)")
             note(error, record, of: stripe)
-            return nil
+            return false
         }
-        var sources: [(bytes: [UInt8], range: Range<Int>)] = []
         for part in column.parts {
-            guard case .success(let bytes)? = part.ask.reply.outcome else { return nil }
+            guard case .success(let bytes)? = part.ask.reply.outcome else { return false }
             let start = part.range.lowerBound - part.ask.range.lowerBound
-            sources.append((bytes, start..<start + part.range.count))
+            let end = part.range.upperBound - range.lowerBound
+            bytes.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: target[end - part.range.count..<end])
+                    .copyMemory(
+                        from: UnsafeRawBufferPointer(
+                            rebasing: bytes[start..<start + part.range.count]
+                        )
+                    )
+            }
         }
         do {
-            return try [UInt8](unsafeUninitializedCapacity: range.count) { target, count in
-                for source in sources {
-                    source.bytes.withUnsafeBytes { bytes in
-                        UnsafeMutableRawBufferPointer(
-                            rebasing: UnsafeMutableRawBufferPointer(target)[count...]
-                        ).copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[source.range]))
-                    }
-                    count += source.range.count
-                }
-                try ShardMask.apply(
-                    to: UnsafeMutableRawBufferPointer(
-                        rebasing: UnsafeMutableRawBufferPointer(target)[..<count]
-                    ),
-                    key: key.maskKey(for: record.shard),
-                    offset: range.lowerBound
-                )
-            }
+            let key = key.maskKey(for: record.shard)
+            try ShardMask.apply(to: target, key: key, offset: range.lowerBound)
+            return true
         } catch {
             logger.error("shard \(record.shard.short) cannot be unmasked: \(error)")
-            return nil
+            return false
         }
     }
 
@@ -186,26 +222,16 @@ extension StripeReader {
     private func decode(
         _ piece: Piece,
         of stripe: StripeRecord,
-        from present: [(index: Int, bytes: [UInt8])]
+        from columns: [(index: Int, bytes: UnsafeRawBufferPointer)]
     ) throws(FileSystemError) -> [UInt8] {
-        let count = piece.range.count
-        let source = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: count * present.count,
-            alignment: 64
-        )
-        defer { source.deallocate() }
-        var views: [(index: Int, bytes: UnsafeRawBufferPointer)] = []
-        for (position, shard) in present.enumerated() {
-            let view = UnsafeMutableRawBufferPointer(
-                rebasing: source[position * count..<(position + 1) * count]
-            )
-            view.copyBytes(from: shard.bytes)
-            views.append((shard.index, UnsafeRawBufferPointer(view)))
-        }
-        var result = [UInt8](repeating: 0, count: count)
+        var result = [UInt8](repeating: 0, count: piece.range.count)
         do {
             try result.withUnsafeMutableBytes {
-                try ErasureCoder(stripe.code).reconstruct([piece.shard], from: views, into: [$0])
+                try ErasureCoder(stripe.code).reconstruct(
+                    [piece.shard],
+                    from: columns,
+                    into: [$0]
+                )
             }
         } catch {
             throw FileSystemError(.corrupt, "stripe \(stripe.id.short) cannot be decoded: \(error)")

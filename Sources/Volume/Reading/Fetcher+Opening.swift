@@ -1,0 +1,216 @@
+import Cache
+import Disk
+import Metadata
+import Primitives
+import Sealing
+
+// Finding the bytes of one block, asking for them, opening and caching them.
+
+extension Fetcher {
+    /// What is needed to open a run of segments of a block, once their bytes are there.
+    struct Opening: Sendable {
+        let location: BlockLocation
+        let span: ClosedRange<Int>
+        let stripe: StripeRecord
+        let range: Range<Int>
+        let blockKey: Sealing::BlockKey
+        let reading: StripeReader.Reading?
+    }
+
+    /// Finds where a block's bytes are and asks for them; `nil` if none are missing any more.
+    func prepare(
+        _ request: FetchRequest,
+        of content: FileContent
+    ) -> Result<Opening?, FileSystemError> {
+        do throws(FileSystemError) {
+            let known = content.state.read { state -> (BlockLocation, SegmentMask)? in
+                guard let block = state.blocks[request.index.rawValue],
+                    let location = block.location
+                else { return nil }
+                let missing = block.missing(request.segments)
+                return missing.isEmpty ? nil : (location, missing)
+            }
+            guard let (location, missing) = known, let span = missing.span else {
+                return .success(nil)
+            }
+            let fileKey = try fileKey(of: content)
+            guard let stripe = try stripe(at: location, of: request.index, in: content) else {
+                return .success(nil)
+            }
+            let range = try location.payloadRange(of: span, in: stripe)
+            fetchNeighbours(of: range, location, in: stripe)
+            let reading = range.isEmpty ? nil : reader.begin(stripe, range)
+            if reading?.isKept == true { noteKept() }
+            return .success(
+                Opening(
+                    location: location,
+                    span: span,
+                    stripe: stripe,
+                    range: range,
+                    blockKey: fileKey.blockKey(stripe: stripe.id, offset: location.offset),
+                    reading: reading
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The stripe that holds a block; `nil` if it was rewritten and reclaimed meanwhile: the caller
+    /// looks at the new location.
+    private func stripe(
+        at location: BlockLocation,
+        of index: BlockIndex,
+        in content: FileContent
+    ) throws(FileSystemError) -> StripeRecord? {
+        do throws(FileSystemError) {
+            return try metadata.stripe(location.stripe)
+        } catch {
+            let now = content.state.read { $0.blocks[index.rawValue]?.location }
+            if now?.stripe != location.stripe { return nil }
+            throw FileSystemError(.corrupt, "a placed block cannot be found: \(error.message)")
+        }
+    }
+
+    /// Asks for what lies beside a small block that is read whole.
+    private func fetchNeighbours(
+        of range: Range<Int>,
+        _ location: BlockLocation,
+        in stripe: StripeRecord
+    ) {
+        guard !range.isEmpty, range.count <= NeighbourWindows.blockBytesMax,
+            range.count == location.sealedBytes,
+            let wanted = windows.wanted(range, in: stripe)
+        else { return }
+        reader.prefetch(stripe, wanted)
+        noteKept()
+    }
+
+    /// Receives and opens a run of segments; plaintext, segment after segment.
+    func open(_ opening: Opening) throws(FileSystemError) -> [UInt8] {
+        let sealed = try opening.reading.map { reading throws(FileSystemError) in
+            try reader.finish(reading)
+        }
+        if let plain = try open(sealed ?? [], opening) { return plain }
+        // The next attempts must not get the same bytes again.
+        reader.ranges.forget(opening.stripe.shards)
+        for suspects in reader.suspicions(opening.stripe, opening.range) {
+            guard
+                let again = try? reader.read(opening.stripe, opening.range, distrusting: suspects)
+            else { continue }
+            if let plain = try open(again, opening) {
+                reader.report(suspects, of: opening.stripe)
+                return plain
+            }
+        }
+        throw FileSystemError(
+            .corrupt,
+            "stripe \(opening.stripe.id.short): no set of shards gives bytes that pass their tags"
+        )
+    }
+
+    /// The plaintext, or `nil` if a tag does not match.
+    private func open(
+        _ sealed: [UInt8],
+        _ opening: Opening
+    ) throws(FileSystemError) -> [UInt8]? {
+        let (location, span) = (opening.location, opening.span)
+        let start = span.lowerBound * Geometry.segmentBytes
+        let end = min(Int(location.plainBytes), (span.upperBound + 1) * Geometry.segmentBytes)
+        var plain = [UInt8](repeating: 0, count: max(0, end - start))
+        do {
+            let sealer = try sealers.take()
+            defer { sealers.give(sealer) }
+            try plain.withUnsafeMutableBytes { plain in
+                try sealed.withUnsafeBytes { sealed in
+                    var at = 0
+                    for segment in span {
+                        let length = Int(location.segmentBytes[segment])
+                        let from = segment * Geometry.segmentBytes - start
+                        let to = min(plain.count, from + Geometry.segmentBytes)
+                        if length > 0 {
+                            try sealer.open(
+                                UnsafeRawBufferPointer(rebasing: sealed[at..<at + length]),
+                                index: segment,
+                                key: opening.blockKey,
+                                into: UnsafeMutableRawBufferPointer(rebasing: plain[from..<to])
+                            )
+                        }
+                        at += length
+                    }
+                }
+            }
+            return plain
+        } catch {
+            return nil
+        }
+    }
+
+    /// Writes fetched bytes to the cache, unless the block changed meanwhile.
+    func keep(
+        _ plain: [UInt8],
+        _ span: ClosedRange<Int>,
+        of index: BlockIndex,
+        at location: BlockLocation,
+        in content: FileContent
+    ) throws(FileSystemError) {
+        try content.state.write { state throws(FileSystemError) in
+            guard !state.isReaped, var block = state.blocks[index.rawValue],
+                block.dirtySince == nil, let now = block.location,
+                now.stripe == location.stripe, now.offset == location.offset
+            else { return }
+            let start = span.lowerBound * Geometry.segmentBytes
+            // A truncation since then keeps the place but lowers what is valid.
+            let count = min(plain.count, Int(now.validBytes) - start)
+            if count > 0 {
+                try cache.write(
+                    content.ino,
+                    offset: index.offset + UInt64(start),
+                    plain.prefix(count)
+                )
+            }
+            let fetched = SegmentMask(
+                covering: start..<(span.upperBound + 1) * Geometry.segmentBytes
+            )
+            block.resident.formUnion(fetched)
+            try metadata.setResident(
+                content.ino,
+                index,
+                block.resident.rawValue,
+                isLosable: true
+            )
+            state.blocks[index.rawValue] = block
+        }
+    }
+
+    private func fileKey(of content: FileContent) throws(FileSystemError) -> FileKey {
+        if let key = content.state.read({ $0.fileKey }) { return key }
+        let opened = try content.state.write { state throws(FileSystemError) in
+            try state.openKey(of: content.ino, in: metadata, under: key)
+        }
+        guard let opened else {
+            throw FileSystemError(.corrupt, "inode \(content.ino.rawValue) has no file key")
+        }
+        return opened
+    }
+}
+
+extension BlockLocation {
+    /// Where the sealed bytes of a run of segments lie in the stripe's payload.
+    ///
+    /// - Throws: `corrupt` if the row names segments or bytes that are not there.
+    func payloadRange(
+        of span: ClosedRange<Int>,
+        in stripe: StripeRecord
+    ) throws(FileSystemError) -> Range<Int> {
+        guard span.upperBound < segmentBytes.count else {
+            throw FileSystemError(.corrupt, "stripe \(stripe.id.short): a block row is too short")
+        }
+        let start = segmentBytes[..<span.lowerBound].reduce(Int(offset)) { $0 + Int($1) }
+        let end = segmentBytes[span].reduce(start) { $0 + Int($1) }
+        guard end <= stripe.payloadBytes else {
+            throw FileSystemError(.corrupt, "stripe \(stripe.id.short): a block row points past it")
+        }
+        return start..<end
+    }
+}
