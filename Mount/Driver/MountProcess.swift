@@ -165,6 +165,7 @@ final class MountProcess: Sendable {
             if !options.skipsUserTable { kernelMount.enterUserTable() }
             logger.info("mounted volume \(opening.directory.name) at \(mountPoint.path)")
             mounted()
+            CodePages.release()
         }
         _ = state.wait { $0.serving == 0 || $0.isAbandoned ? true : nil }
         let isOver = state.update { state in

@@ -29,6 +29,7 @@ struct Daemon {
     /// input ends, which it does when the process that holds its other end is gone.
     func waitForEnd() throws {
         if isSupervised { try Self.endWithStandardInput() }
+        CodePages.release()
         let number = signals.wait()
         logger.info("stopping", metadata: ["signal": "\(number)"])
     }
