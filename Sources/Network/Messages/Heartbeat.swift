@@ -6,9 +6,11 @@ package import Wire
 /// Who it is, the connection proves.
 package struct Heartbeat: Hashable, Message {
     /// How often a provider sends it.
-    package static let interval = Duration.seconds(2)
+    ///
+    /// Each costs a keeper and a provider, that sleep otherwise, some tenths of a millisecond.
+    package static let interval = Duration.seconds(5)
     /// A provider not heard of for so long is down: two beats may be lost.
-    package static let upFor = Duration.seconds(6)
+    package static let upFor = Duration.seconds(15)
 
     /// Where users reach the provider.
     package let address: NodeAddress
