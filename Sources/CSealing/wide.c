@@ -21,7 +21,7 @@ int wide_available(void) {
     // The builtin also asks whether the system saves the wide registers.
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("aes") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-           (c & (1u << 9)) != 0;
+           __builtin_cpu_supports("pclmul") && (c & bit_VAES) && (c & bit_VPCLMULQDQ);
 }
 
 // One step of the key schedule: `previous` shifted into itself, and what `assist`

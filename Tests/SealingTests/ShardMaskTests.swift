@@ -69,26 +69,4 @@ struct ShardMaskTests {
                 != masked(zeros, key: repairKey.maskKey(for: other), offset: 0)
         )
     }
-
-    /// GCM, which libcrypto does, encrypts with the same keystream from the counter block 2 on if
-    /// the nonce is zero, as that of the first segment is.
-    @Test func maskIsTheKeystreamOfLibcryptosCipher() throws {
-        let plain = SecureRandom.bytes(Geometry.segmentBytes)
-        let secret = SecureRandom.bytes(MaskKey.byteCount)
-        let key = try #require(BlockKey(bytes: secret))
-        let maskKey = try #require(MaskKey(bytes: secret))
-        var sealed = [UInt8](
-            repeating: 0,
-            count: SegmentSealer.sealedBytesMax(plainBytes: plain.count)
-        )
-        let count = try plain.withUnsafeBytes { plain in
-            try sealed.withUnsafeMutableBytes {
-                try SegmentSealer().seal(plain, index: 0, key: key, into: $0)
-            }
-        }
-        #expect(count == sealed.count, "random bytes are sealed as they are")
-        #expect(
-            try masked(plain, key: maskKey, offset: 32) == Array(sealed[1..<1 + plain.count])
-        )
-    }
 }
