@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -120,4 +121,10 @@ int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid) {
         *uid = peer.uid;
     }
     return result;
+}
+
+void clinux_keep_freed_memory(size_t largest, size_t kept, int32_t arenas) {
+    mallopt(M_MMAP_THRESHOLD, (int)largest);
+    mallopt(M_TRIM_THRESHOLD, (int)kept);
+    mallopt(M_ARENA_MAX, arenas);
 }

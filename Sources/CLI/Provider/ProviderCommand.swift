@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import Disk
 import Network
 import Node
 import Transport
@@ -93,7 +94,11 @@ struct ProviderCommand: ParsableCommand {
             }
         }
 
+        /// Freed memory that stays with the process: a few shards on their way to the disk.
+        private static let keptBytes = 16 << 20
+
         func run() throws {
+            Host.keepFreedMemory(Self.keptBytes)
             let daemon = try Daemon(label: "provider", supervised: supervised)
             var configuration = ProviderConfiguration(
                 directory: store,
