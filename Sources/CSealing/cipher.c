@@ -129,50 +129,63 @@ int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonc
 static const size_t ctr_chunk_bytes = (size_t)1 << 30;
 
 // The next bytes by libcrypto.
-static int narrow_next(struct csealing_thread *thread, uint8_t *bytes, size_t count) {
+static int narrow_next(EVP_CIPHER_CTX *context, const uint8_t *from, uint8_t *to, size_t count) {
     int done = 0;
     while (count > 0) {
         size_t chunk = count < ctr_chunk_bytes ? count : ctr_chunk_bytes;
-        if (!EVP_EncryptUpdate(thread->ctr, bytes, &done, bytes, (int)chunk)) return 0;
-        bytes += chunk;
+        if (!EVP_EncryptUpdate(context, to, &done, from, (int)chunk)) return 0;
+        from += chunk;
+        to += chunk;
         count -= chunk;
     }
     return 1;
 }
 
-static int narrow_begin(struct csealing_thread *thread, const uint8_t *key, uint64_t offset) {
+static int narrow_begin(EVP_CIPHER_CTX *context, const uint8_t *key, uint64_t offset) {
     uint8_t counter[16] = {0};
     uint64_t block = offset / 16;
     for (int index = 0; index < 8; index++) counter[15 - index] = (uint8_t)(block >> (8 * index));
     const EVP_CIPHER *cipher =
-        EVP_CIPHER_CTX_get0_cipher(thread->ctr) ? NULL : csealing_library()->ctr;
-    if (!EVP_EncryptInit_ex2(thread->ctr, cipher, key, counter, NULL)) return 0;
+        EVP_CIPHER_CTX_get0_cipher(context) ? NULL : csealing_library()->ctr;
+    if (!EVP_EncryptInit_ex2(context, cipher, key, counter, NULL)) return 0;
     uint8_t skipped[16] = {0};
-    return narrow_next(thread, skipped, offset % 16);
+    return narrow_next(context, skipped, skipped, offset % 16);
 }
 
-int csealing_ctr_begin(struct csealing_thread *thread, const uint8_t *key, uint64_t offset) {
-    if (!csealing_library()->is_wide) return narrow_begin(thread, key, offset);
-    wide_expand(key, &thread->wide);
-    thread->wide_offset = offset;
+int csealing_ctr_begin(struct csealing_ctr *ctr, const uint8_t *key, uint64_t offset) {
+    if (!csealing_library()->is_wide) {
+        if (!ctr->narrow) ctr->narrow = EVP_CIPHER_CTX_new();
+        return ctr->narrow && narrow_begin(ctr->narrow, key, offset);
+    }
+    wide_expand(key, &ctr->wide);
+    ctr->wide_offset = offset;
     return 1;
 }
 
-int csealing_ctr_next(struct csealing_thread *thread, uint8_t *bytes, size_t count) {
-    if (!csealing_library()->is_wide) return narrow_next(thread, bytes, count);
-    wide_ctr(&thread->wide, thread->wide_offset, bytes, count);
-    thread->wide_offset += count;
+int csealing_ctr_next(struct csealing_ctr *ctr, const uint8_t *from, uint8_t *to, size_t count) {
+    if (!csealing_library()->is_wide) return narrow_next(ctr->narrow, from, to, count);
+    wide_ctr(&ctr->wide, ctr->wide_offset, from, to, count);
+    ctr->wide_offset += count;
     return 1;
+}
+
+void csealing_ctr_clear(struct csealing_ctr *ctr) {
+    EVP_CIPHER_CTX_free(ctr->narrow);
+    OPENSSL_cleanse(ctr, sizeof *ctr);
 }
 
 int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size_t count) {
     struct csealing_thread *thread = csealing_thread();
-    return thread && csealing_ctr_begin(thread, key, offset) &&
-           csealing_ctr_next(thread, bytes, count);
+    return thread && csealing_ctr_begin(&thread->ctr, key, offset) &&
+           csealing_ctr_next(&thread->ctr, bytes, bytes, count);
 }
 
 int csealing_ctr_apply_of_libcrypto(const uint8_t *key, uint64_t offset, uint8_t *bytes,
                                     size_t count) {
-    struct csealing_thread *thread = csealing_thread();
-    return thread && narrow_begin(thread, key, offset) && narrow_next(thread, bytes, count);
+    if (!csealing_library()) return 0;
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int is_done = context && narrow_begin(context, key, offset) &&
+                  narrow_next(context, bytes, bytes, count);
+    EVP_CIPHER_CTX_free(context);
+    return is_done;
 }

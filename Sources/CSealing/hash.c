@@ -1,5 +1,6 @@
 #include "CSealing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lanes.h"
@@ -11,7 +12,7 @@ enum {
     // Leaves hashed into one subtree before the next ones: they stay in the second-level
     // cache and their digests in the first-level one, no memory is asked for, and few nodes
     // are left over for narrow lanes.
-    subtree_leaves = 256,
+    subtree_leaves = CSEALING_MASKED_PART_BYTES / leaf_bytes,
     chunk_leaves = CSEALING_CHUNK_LEAVES,
     // Subtrees pending, one per bit of their count; a size_t of bytes needs fewer.
     pending_max = 64,
@@ -193,16 +194,53 @@ int csealing_merkle_chunks(const uint8_t *bytes, size_t count, uint8_t *chunks, 
     return tree_root(&tree, thread->digest, root);
 }
 
-int csealing_mask_and_root(const uint8_t *key, uint8_t *bytes, size_t count, uint8_t *root) {
+struct csealing_masking {
+    struct csealing_ctr ctr;
+    struct tree tree;
+};
+
+csealing_masking *csealing_masking_new(void) {
+    csealing_masking *masking = aligned_alloc(_Alignof(csealing_masking), sizeof *masking);
+    if (masking) memset(masking, 0, sizeof *masking);
+    return csealing_library() ? masking : NULL;
+}
+
+void csealing_masking_free(csealing_masking *masking) {
+    if (!masking) return;
+    csealing_ctr_clear(&masking->ctr);
+    free(masking);
+}
+
+int csealing_masking_begin(csealing_masking *masking, const uint8_t *key) {
+    masking->tree = (struct tree){.height = 0};
+    return csealing_ctr_begin(&masking->ctr, key, 0);
+}
+
+int csealing_masking_add(csealing_masking *masking, const uint8_t *from, uint8_t *to,
+                         size_t count) {
     struct csealing_thread *thread = csealing_thread();
-    if (!thread || !csealing_ctr_begin(thread, key, 0)) return 0;
-    struct tree tree = {.height = 0};
+    if (!thread) return 0;
     do {
         size_t part = count < subtree_bytes ? count : subtree_bytes;
-        if (!csealing_ctr_next(thread, bytes, part)) return 0;
-        if (!tree_add(&tree, thread->digest, bytes, part, NULL)) return 0;
-        bytes += part;
+        if (!csealing_ctr_next(&masking->ctr, from, to, part)) return 0;
+        if (!tree_add(&masking->tree, thread->digest, to, part, NULL)) return 0;
+        from += part;
+        to += part;
         count -= part;
     } while (count > 0);
-    return tree_root(&tree, thread->digest, root);
+    return 1;
+}
+
+int csealing_masking_root(csealing_masking *masking, uint8_t *root) {
+    struct csealing_thread *thread = csealing_thread();
+    return thread && masking->tree.height > 0 && tree_root(&masking->tree, thread->digest, root);
+}
+
+int csealing_mask_and_root(const uint8_t *key, uint8_t *bytes, size_t count, uint8_t *root) {
+    csealing_masking *masking = csealing_masking_new();
+    int is_done = masking && csealing_masking_begin(masking, key) &&
+                  csealing_masking_add(masking, bytes, bytes, count) &&
+                  csealing_masking_root(masking, root);
+    csealing_masking_free(masking);
+    return is_done;
 }

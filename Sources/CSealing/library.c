@@ -14,7 +14,7 @@ static pthread_key_t thread_key;
 
 static void free_thread(void *value) {
     struct csealing_thread *thread = value;
-    EVP_CIPHER_CTX_free(thread->ctr);
+    csealing_ctr_clear(&thread->ctr);
     EVP_MD_CTX_free(thread->digest);
     OPENSSL_cleanse(thread, sizeof *thread);
     free(thread);
@@ -44,9 +44,8 @@ struct csealing_thread *csealing_thread(void) {
     struct csealing_thread *thread = aligned_alloc(_Alignof(struct csealing_thread), sizeof *thread);
     if (!thread) return NULL;
     memset(thread, 0, sizeof *thread);
-    thread->ctr = EVP_CIPHER_CTX_new();
     thread->digest = EVP_MD_CTX_new();
-    if (!thread->ctr || !thread->digest || pthread_setspecific(thread_key, thread) != 0) {
+    if (!thread->digest || pthread_setspecific(thread_key, thread) != 0) {
         free_thread(thread);
         return NULL;
     }

@@ -19,13 +19,19 @@ struct csealing_library {
     int is_wide;
 };
 
-// Contexts a thread reuses; freed when the thread ends.
-struct csealing_thread {
-    EVP_CIPHER_CTX *ctr;
-    EVP_MD_CTX *digest;
+// A keystream of AES-256-CTR.
+struct csealing_ctr {
+    // libcrypto's, or NULL where wide_ctr takes its place, or before the first use.
+    EVP_CIPHER_CTX *narrow;
     // Of wide_ctr: the key, and where in its keystream the next bytes are.
     struct wide_key wide;
     uint64_t wide_offset;
+};
+
+// Contexts a thread reuses; freed when the thread ends.
+struct csealing_thread {
+    struct csealing_ctr ctr;
+    EVP_MD_CTX *digest;
 };
 
 // NULL if OpenSSL lacks an algorithm.
@@ -34,10 +40,13 @@ const struct csealing_library *csealing_library(void);
 // NULL if memory is short.
 struct csealing_thread *csealing_thread(void);
 
-// Sets the thread's AES-256-CTR keystream to byte `offset` of `key`'s.
-int csealing_ctr_begin(struct csealing_thread *thread, const uint8_t *key, uint64_t offset);
+// Sets a keystream to byte `offset` of `key`'s; all zeros is a keystream to begin with.
+int csealing_ctr_begin(struct csealing_ctr *ctr, const uint8_t *key, uint64_t offset);
 
-// XORs `bytes` with what comes next of it.
-int csealing_ctr_next(struct csealing_thread *thread, uint8_t *bytes, size_t count);
+// XORs what is at `from` with what comes next of it, to `to`, which may be `from`.
+int csealing_ctr_next(struct csealing_ctr *ctr, const uint8_t *from, uint8_t *to, size_t count);
+
+// Clears it and frees what it has.
+void csealing_ctr_clear(struct csealing_ctr *ctr);
 
 #endif

@@ -71,7 +71,8 @@ WIDE static inline __m512i keystream(const __m512i *rounds, __m512i numbers, __m
     return _mm512_aesenclast_epi128(block, rounds[wide_rounds]);
 }
 
-WIDE void wide_ctr(const struct wide_key *key, uint64_t offset, uint8_t *bytes, size_t count) {
+WIDE void wide_ctr(const struct wide_key *key, uint64_t offset, const uint8_t *from, uint8_t *to,
+                   size_t count) {
     __m512i rounds[wide_rounds + 1];
     for (size_t round = 0; round <= wide_rounds; round++)
         rounds[round] =
@@ -90,10 +91,11 @@ WIDE void wide_ctr(const struct wide_key *key, uint64_t offset, uint8_t *bytes, 
         const size_t part = count < block_bytes - skipped ? count : block_bytes - skipped;
         const __mmask64 mask = ((((__mmask64)1 << part) - 1) << skipped);
         const __m512i stream = keystream(rounds, numbers, swap);
-        __m512i data = _mm512_maskz_loadu_epi8(mask, bytes - skipped);
-        _mm512_mask_storeu_epi8(bytes - skipped, mask, _mm512_xor_si512(data, stream));
+        __m512i data = _mm512_maskz_loadu_epi8(mask, from - skipped);
+        _mm512_mask_storeu_epi8(to - skipped, mask, _mm512_xor_si512(data, stream));
         numbers = _mm512_mask_add_epi64(numbers, 0xaa, numbers, _mm512_set1_epi64(1));
-        bytes += part;
+        from += part;
+        to += part;
         count -= part;
     }
     for (; count >= registers * register_bytes; count -= registers * register_bytes) {
@@ -112,20 +114,22 @@ WIDE void wide_ctr(const struct wide_key *key, uint64_t offset, uint8_t *bytes, 
 #pragma clang loop unroll(full)
         for (size_t index = 0; index < registers; index++) {
             stream[index] = _mm512_aesenclast_epi128(stream[index], rounds[wide_rounds]);
-            uint8_t *target = bytes + index * register_bytes;
-            _mm512_storeu_si512(target,
-                                _mm512_xor_si512(_mm512_loadu_si512(target), stream[index]));
+            const __m512i data = _mm512_loadu_si512(from + index * register_bytes);
+            _mm512_storeu_si512(to + index * register_bytes,
+                                _mm512_xor_si512(data, stream[index]));
         }
-        bytes += registers * register_bytes;
+        from += registers * register_bytes;
+        to += registers * register_bytes;
     }
     while (count > 0) {
         const size_t part = count < register_bytes ? count : register_bytes;
         const __mmask64 mask = part == register_bytes ? ~(__mmask64)0 : ((__mmask64)1 << part) - 1;
         const __m512i stream = keystream(rounds, numbers, swap);
-        __m512i data = _mm512_maskz_loadu_epi8(mask, bytes);
-        _mm512_mask_storeu_epi8(bytes, mask, _mm512_xor_si512(data, stream));
+        __m512i data = _mm512_maskz_loadu_epi8(mask, from);
+        _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(data, stream));
         numbers = _mm512_add_epi64(numbers, step);
-        bytes += part;
+        from += part;
+        to += part;
         count -= part;
     }
 }
@@ -139,10 +143,12 @@ void wide_expand(const uint8_t *key, struct wide_key *expanded) {
     (void)expanded;
 }
 
-void wide_ctr(const struct wide_key *key, uint64_t offset, uint8_t *bytes, size_t count) {
+void wide_ctr(const struct wide_key *key, uint64_t offset, const uint8_t *from, uint8_t *to,
+              size_t count) {
     (void)key;
     (void)offset;
-    (void)bytes;
+    (void)from;
+    (void)to;
     (void)count;
 }
 

@@ -19,9 +19,10 @@ int wide_available(void);
 
 void wide_expand(const uint8_t *key, struct wide_key *expanded);
 
-// XORs `bytes` with the keystream from byte `offset` on. The counter block is the
-// big-endian number of the 16-byte block, from 0.
-void wide_ctr(const struct wide_key *key, uint64_t offset, uint8_t *bytes, size_t count);
+// XORs what is at `from` with the keystream from byte `offset` on, to `to`, which may
+// be `from`. The counter block is the big-endian number of the 16-byte block, from 0.
+void wide_ctr(const struct wide_key *key, uint64_t offset, const uint8_t *from, uint8_t *to,
+              size_t count);
 
 enum { wide_gcm_powers = 16 };
 

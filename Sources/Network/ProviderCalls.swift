@@ -24,15 +24,15 @@ package struct ProviderCalls: Sendable {
     package func put(
         _ shard: ShardID,
         to provider: NodeID,
-        bytes: UnsafeRawBufferPointer,
+        payload: Payload,
         root: Digest
     ) -> Pending<Void> {
-        guard bytes.count > 0, bytes.count <= Geometry.shardBytesMax,
-            bytes.count.isMultiple(of: Geometry.leafBytes)
+        guard payload.count > 0, payload.count <= Geometry.shardBytesMax,
+            payload.count.isMultiple(of: Geometry.leafBytes)
         else {
             let error = NetworkError(
                 .malformed,
-                "shard \(shard.short) of \(bytes.count) bytes is not whole leaves"
+                "shard \(shard.short) of \(payload.count) bytes is not whole leaves"
             )
             return Pending(.failure(error))
         }
@@ -41,7 +41,7 @@ package struct ProviderCalls: Sendable {
             .putShard,
             provider,
             query.encoded,
-            Payload(copying: bytes),
+            payload,
             RemoteNetwork.putTimeout
         ).map { _ in }
     }

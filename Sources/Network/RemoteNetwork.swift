@@ -68,7 +68,16 @@ package final class RemoteNetwork: StorageNetwork {
         bytes: UnsafeRawBufferPointer,
         root: Digest
     ) -> Pending<Void> {
-        calls.put(shard, to: provider, bytes: bytes, root: root)
+        calls.put(shard, to: provider, payload: Payload(copying: bytes), root: root)
+    }
+
+    package func put(
+        _ shard: ShardID,
+        to provider: NodeID,
+        payload: Payload,
+        root: Digest
+    ) -> Pending<Void> {
+        calls.put(shard, to: provider, payload: payload, root: root)
     }
 
     package func get(

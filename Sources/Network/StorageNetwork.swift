@@ -22,6 +22,14 @@ package protocol StorageNetwork: Sendable {
         root: Digest
     ) -> Pending<Void>
 
+    /// The same for bytes that are in memory of their own already.
+    func put(
+        _ shard: ShardID,
+        to provider: NodeID,
+        payload: Payload,
+        root: Digest
+    ) -> Pending<Void>
+
     /// Reads exactly `count` bytes of a shard from `offset` on.
     ///
     /// The provider's word alone vouches for them: check them against a tag or a root.
@@ -53,5 +61,16 @@ extension StorageNetwork {
         ofKeeper keeper: NodeID
     ) -> Pending<Q.Answer> {
         ask(query)
+    }
+}
+
+extension StorageNetwork {
+    package func put(
+        _ shard: ShardID,
+        to provider: NodeID,
+        payload: Payload,
+        root: Digest
+    ) -> Pending<Void> {
+        payload.withUnsafeBytes { put(shard, to: provider, bytes: $0, root: root) }
     }
 }

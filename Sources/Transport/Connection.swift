@@ -217,16 +217,3 @@ package final class Connection: Sendable {
     /// connection finds out faster than another time limit.
     private static let silenceMax = TimeAmount.seconds(3)
 }
-
-/// Bulk bytes of a request, copied once so that the caller's buffer is free at once.
-package struct Payload: Sendable {
-    let buffer: ByteBuffer
-
-    package var count: Int { buffer.readableBytes }
-
-    package init(copying bytes: UnsafeRawBufferPointer) {
-        var buffer = ByteBufferAllocator().buffer(capacity: bytes.count)
-        buffer.writeBytes(bytes)
-        self.buffer = buffer
-    }
-}

@@ -3,12 +3,14 @@ import Erasure
 import Metadata
 import Primitives
 import Sealing
+import Transport
 
 /// Assembles one stripe at a time in memory of its own: sealed segments one after another, then
-/// parity, then the mask of every shard.
+/// parity, then the mask of every shard, which goes to the memory it is sent from.
 ///
-/// The payload lies at the start of `memory`; shard `i` is the `i`-th part of `shardBytes`, so
-/// data shards need no copy. Not thread-safe; each upload thread has one.
+/// The payload lies at the start of `memory`; data shard `i` is the `i`-th part of `shardBytes`.
+/// Behind `stripeBytesMax` there is room for a part of each parity shard. Not thread-safe; each
+/// upload thread has one.
 final class StripeBuilder {
     /// A block as it was sealed into the stripe.
     struct SealedBlock {
@@ -20,6 +22,7 @@ final class StripeBuilder {
     private let code: ErasureCode
     private let coder: ErasureCoder
     private let sealer: SegmentSealer
+    private let maskers: [ShardMasker]
     private let memory: UnsafeMutableRawBufferPointer
     private(set) var stripe: StripeID
     private(set) var payloadBytes = 0
@@ -29,16 +32,20 @@ final class StripeBuilder {
         coder = ErasureCoder(code)
         do {
             sealer = try SegmentSealer()
+            maskers = try (0..<code.n).map { _ in try ShardMasker() }
         } catch {
             throw FileSystemError(.inputOutput, "cannot set up the cipher: \(error)")
         }
-        memory = .allocate(byteCount: code.n * Geometry.shardBytesMax, alignment: 4096)
+        memory = .allocate(
+            byteCount: code.stripeBytesMax + code.m * ShardMasker.partBytes,
+            alignment: 4096
+        )
         stripe = Self.newID(StripeID.self)
     }
 
     deinit { memory.deallocate() }
 
-    /// Bytes of memory one builder holds.
+    /// Bytes of the shards of one stripe while they are sent; a builder itself holds fewer.
     static func memoryBytes(_ code: ErasureCode) -> Int { code.n * Geometry.shardBytesMax }
 
     /// A fresh random id.
@@ -108,14 +115,14 @@ final class StripeBuilder {
         )
     }
 
-    /// Adds parity, masks every shard and hashes it.
+    /// Adds parity, masks every shard and hashes it, a part of all shards at a time: what one step
+    /// wrote is in the processor's cache for the next.
     ///
-    /// - Returns: the bytes of the `n` shards in order, valid until the next `reset`, and their
-    ///   roots.
+    /// - Returns: the `n` shards in order and their roots.
     func finish(
         shards ids: [ShardID],
         key: VolumeKey
-    ) throws(FileSystemError) -> [(bytes: UnsafeRawBufferPointer, root: Digest)] {
+    ) throws(FileSystemError) -> [(bytes: Payload, root: Digest)] {
         precondition(ids.count == code.n, "one id for each shard")
         let shardBytes = code.shardBytes(payloadBytes: payloadBytes)
         let padding = payloadBytes..<code.k * shardBytes
@@ -123,20 +130,39 @@ final class StripeBuilder {
             as: UInt8.self,
             repeating: 0
         )
-        let views = (0..<code.n).map { index in
-            UnsafeMutableRawBufferPointer(
-                rebasing: memory[index * shardBytes..<(index + 1) * shardBytes]
-            )
-        }
-        coder.encode(views)
         let repairKey = key.repairKey
         do {
-            return try zip(views, ids).map { view, id in
-                let root = try ShardMask.applyAndHash(to: view, key: repairKey.maskKey(for: id))
-                return (UnsafeRawBufferPointer(view), root)
+            var shards = ids.map { _ in Payload(capacity: shardBytes) }
+            for (masker, id) in zip(maskers, ids) { try masker.begin(repairKey.maskKey(for: id)) }
+            for start in stride(from: 0, to: shardBytes, by: ShardMasker.partBytes) {
+                let count = min(ShardMasker.partBytes, shardBytes - start)
+                let parts = parts(at: start, count: count, shardBytes: shardBytes)
+                coder.encode(parts)
+                for index in shards.indices {
+                    try shards[index].append(count) { (target) throws(SealingError) in
+                        try maskers[index].add(UnsafeRawBufferPointer(parts[index]), into: target)
+                    }
+                }
             }
+            return try zip(shards, maskers).map { ($0, try $1.root()) }
         } catch {
             throw FileSystemError(.inputOutput, "cannot mask: \(error)")
+        }
+    }
+
+    /// The part of every shard that begins at `start`: of data shards where they lie, of parity
+    /// shards where they are made.
+    private func parts(
+        at start: Int,
+        count: Int,
+        shardBytes: Int
+    ) -> [UnsafeMutableRawBufferPointer] {
+        (0..<code.n).map { index in
+            let first =
+                index < code.k
+                ? index * shardBytes + start
+                : code.stripeBytesMax + (index - code.k) * ShardMasker.partBytes
+            return UnsafeMutableRawBufferPointer(rebasing: memory[first..<first + count])
         }
     }
 }

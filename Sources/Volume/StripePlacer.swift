@@ -100,7 +100,7 @@ struct StripePlacer: Sendable {
     /// - Throws: `unavailable` or `noSpace`, saying which providers are missing.
     func place(
         _ stripe: StripeRecord,
-        bytes: [UnsafeRawBufferPointer],
+        bytes: [Payload],
         progress: StripeProgress
     ) throws(FileSystemError) {
         var shards = stripe.shards
@@ -152,7 +152,7 @@ struct StripePlacer: Sendable {
     private func send(
         _ indices: [Int],
         of shards: [ShardRecord],
-        bytes: [UnsafeRawBufferPointer],
+        bytes: [Payload],
         progress: StripeProgress
     ) -> [Int] {
         let requests = indices.map { index in
@@ -165,7 +165,7 @@ struct StripePlacer: Sendable {
             return network.put(
                 shard.shard,
                 to: shard.provider,
-                bytes: bytes[index],
+                payload: bytes[index],
                 root: shard.root
             )
         }

@@ -149,7 +149,12 @@ final class TestClient {
 
     func startPut(_ shard: TestShard, root: Digest? = nil) -> Pending<Void> {
         shard.bytes.withUnsafeBytes {
-            calls.put(shard.id, to: provider.id, bytes: $0, root: root ?? shard.root)
+            calls.put(
+                shard.id,
+                to: provider.id,
+                payload: Payload(copying: $0),
+                root: root ?? shard.root
+            )
         }
     }
 

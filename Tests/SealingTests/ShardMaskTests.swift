@@ -45,6 +45,29 @@ struct ShardMaskTests {
         #expect(root == expected.withUnsafeBytes { MerkleTree.root(of: $0) })
     }
 
+    @Test(arguments: [1, 1024, 131_072, 132_096, 500_000])
+    func maskingByPartsIsMaskingTheWhole(count: Int) throws {
+        var generator = SeededGenerator(seed: 22)
+        let bytes = generator.bytes(count)
+        let expected = try masked(bytes, key: key, offset: 0)
+        let masker = try ShardMasker()
+        // The second time shows that nothing of the first is left.
+        for _ in 0..<2 {
+            var result: [UInt8] = []
+            try masker.begin(key)
+            for start in stride(from: 0, to: count, by: ShardMasker.partBytes) {
+                let part = Array(bytes[start..<min(count, start + ShardMasker.partBytes)])
+                var target = [UInt8](repeating: 0, count: part.count)
+                try part.withUnsafeBytes { part in
+                    try target.withUnsafeMutableBytes { try masker.add(part, into: $0) }
+                }
+                result += target
+            }
+            #expect(result == expected)
+            #expect(try masker.root() == expected.withUnsafeBytes { MerkleTree.root(of: $0) })
+        }
+    }
+
     @Test func anyRangeIsThatRangeOfTheWhole() throws {
         let whole = try masked([UInt8](repeating: 0, count: 8192), key: key, offset: 0)
         for start in Array(0...48) + [1000, 4095, 4096, 8191] {

@@ -14,6 +14,7 @@
 #define CSEALING_DIGEST_BYTES 32
 #define CSEALING_SIGNATURE_BYTES 64
 #define CSEALING_CHUNK_LEAVES 16
+#define CSEALING_MASKED_PART_BYTES (128 << 10)
 
 // AES-256-GCM. A context belongs to one thread at a time; it keeps the last key
 // of each direction, so that the segments of a block share one key schedule.
@@ -73,8 +74,19 @@ int csealing_merkle_leaves(const uint8_t *bytes, size_t count, uint8_t *digests)
 int csealing_merkle_climb(const uint8_t *leaf, size_t count, size_t index, size_t leaf_count,
                           const uint8_t *path, size_t path_count, uint8_t *root);
 
-// csealing_ctr_apply from offset 0, and the root of what it gives: both while the
-// bytes are in the processor's cache.
+// csealing_ctr_apply from offset 0 to other memory, a part after another, and the root
+// of what that gives: both while the bytes are in the processor's cache. All parts but
+// the last have a multiple of CSEALING_MASKED_PART_BYTES; `to` may be `from`.
+typedef struct csealing_masking csealing_masking;
+
+csealing_masking *csealing_masking_new(void);
+void csealing_masking_free(csealing_masking *masking);
+int csealing_masking_begin(csealing_masking *masking, const uint8_t *key);
+int csealing_masking_add(csealing_masking *masking, const uint8_t *from, uint8_t *to,
+                         size_t count);
+int csealing_masking_root(csealing_masking *masking, uint8_t *root);
+
+// The same for one part, where it is.
 int csealing_mask_and_root(const uint8_t *key, uint8_t *bytes, size_t count, uint8_t *root);
 
 // HKDF-SHA256 (RFC 5869), extract and expand. `count` is at most 255 * 32.

@@ -39,7 +39,7 @@ final class KeeperNetwork: StorageNetwork {
         bytes: UnsafeRawBufferPointer,
         root: Digest
     ) -> Pending<Void> {
-        calls.put(shard, to: provider, bytes: bytes, root: root)
+        calls.put(shard, to: provider, payload: Payload(copying: bytes), root: root)
     }
 
     func get(
