@@ -22,6 +22,7 @@ final class MetadataCore: Sendable {
     let writer: Mutex<MetadataWriter>
     let state: Mutex<MetadataState>
     let checkpointer: Checkpointer
+    let bell = ChangeBell()
     /// The connection for scans, which may take long.
     private let scanner: Mutex<MetadataReader>
     private let logSync: LogSync
@@ -169,8 +170,12 @@ final class MetadataCore: Sendable {
     /// - Returns: The number of the last commit, which holds every operation before the call, and
     ///   the pages in the log.
     func saveChanges() throws(FileSystemError) -> (sequence: UInt64, logFrames: Int) {
-        try writer.withLock { writer throws(FileSystemError) in
+        var isNews = false
+        // Outside the lock: who wakes takes it.
+        defer { if isNews { bell.ring() } }
+        return try writer.withLock { writer throws(FileSystemError) in
             if let set = state.withLock({ $0.takeChanges() }) {
+                isNews = true
                 do throws(SQLiteError) {
                     try writer.save(set)
                 } catch {

@@ -10,8 +10,10 @@ import Synchronization
 ///
 /// Dirty blocks are never touched.
 final class Evictor: Sendable {
-    /// How often the cache's size is looked at.
+    /// How often the cache's size is looked at while the volume is in use.
     private static let tick: Duration = .milliseconds(500)
+    /// How often otherwise: others may fill the cache's disk.
+    private static let idleTick: Duration = .seconds(10)
     /// Once above the cap, eviction goes on down to this share of it.
     private static let lowWater = 0.9
     /// Bytes of the cache disk that are left to others.
@@ -52,6 +54,7 @@ final class Evictor: Sendable {
 
     func stop() {
         isStopping.update { $0 = true }
+        metadata.wakeWaiters()
         thread.withLock { $0 }?.join()
     }
 
@@ -90,6 +93,7 @@ final class Evictor: Sendable {
         while true {
             let mustStop = isStopping.wait(for: Self.tick) { $0 ? true : nil } ?? false
             if mustStop { return }
+            let seen = metadata.changeCount
             do throws(FileSystemError) {
                 while true {
                     let excess = try excessBytes()
@@ -97,6 +101,9 @@ final class Evictor: Sendable {
                 }
             } catch {
                 logger.warning("the cache cannot be trimmed: \(error.message)")
+            }
+            metadata.waitForChange(after: seen, for: Self.idleTick) {
+                isStopping.withLock { $0 }
             }
         }
     }

@@ -14,8 +14,14 @@ import Transport
 final class Reclaimer: Sendable {
     /// Inodes reaped under one commit.
     private static let reapBatch = 256
-    /// How often providers are asked to delete, and sparse stripes are looked for.
+    /// How long an inode waits for others to be reaped with: mostly many files are removed one
+    /// after the other, and each commit of its own costs more than an inode.
+    private static let reapDelay: Duration = .milliseconds(20)
+    /// How often providers are asked to delete, and sparse stripes are looked for, while there are
+    /// any or the volume is in use.
     private static let tick: Duration = .seconds(2)
+    /// How often otherwise; only a bound, since nothing is found where nothing has changed.
+    private static let idleTick: Duration = .seconds(60)
     /// Shards deleted in one turn.
     private static let shardBatch = 1024
     /// A stripe with less than this share alive is written anew: moving one live byte then frees
@@ -30,11 +36,17 @@ final class Reclaimer: Sendable {
     /// is about to look, or to unmount, and should find nothing dirty of our making.
     private static let restAfterDrain: Duration = .seconds(10)
 
-    private struct State {
+    /// What the thread that reaps waits for.
+    private struct Reaping {
+        var isStopping = false
+        var waiting: [InodeNumber] = []
+    }
+
+    /// What the thread that collects shards waits for.
+    private struct Collecting {
         var isStopping = false
         /// Not before this (monotonic) are stripes written anew.
         var restUntil: Duration = .zero
-        var waiting: [InodeNumber] = []
     }
 
     private let metadata: MetadataStore
@@ -44,7 +56,8 @@ final class Reclaimer: Sendable {
     private let fetcher: Fetcher
     private let custody: VolumeCustody?
     private let logger: Logger
-    private let state = Condition(State())
+    private let reaping = Condition(Reaping())
+    private let collecting = Condition(Collecting())
     private let threads = Mutex<[Thread]>([])
 
     init(
@@ -67,9 +80,9 @@ final class Reclaimer: Sendable {
 
     func start() throws(FileSystemError) {
         do {
-            let reaping = try Thread.spawn("reap") { [self] in reapLoop() }
-            let collecting = try Thread.spawn("collect") { [self] in collectLoop() }
-            threads.withLock { $0 = [reaping, collecting] }
+            let reaper = try Thread.spawn("reap") { [self] in reapLoop() }
+            let collector = try Thread.spawn("collect") { [self] in collectLoop() }
+            threads.withLock { $0 = [reaper, collector] }
         } catch {
             throw FileSystemError(.inputOutput, error.description)
         }
@@ -77,7 +90,9 @@ final class Reclaimer: Sendable {
 
     /// Ends the threads; what waits to be reaped is reaped first.
     func stop() {
-        state.update { $0.isStopping = true }
+        reaping.update { $0.isStopping = true }
+        collecting.update { $0.isStopping = true }
+        metadata.wakeWaiters()
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
 
@@ -86,20 +101,28 @@ final class Reclaimer: Sendable {
     /// Returns at once; an inode that a crash keeps from being reaped is an orphan in the metadata,
     /// and reaped at the next start.
     func reap(_ ino: InodeNumber) {
-        state.update { $0.waiting.append(ino) }
+        let count = reaping.withLock { reaping in
+            reaping.waiting.append(ino)
+            return reaping.waiting.count
+        }
+        // In between the thread waits for the rest of a batch, or for the clock.
+        if count == 1 || count == Self.reapBatch { reaping.update { _ in } }
     }
 
     /// Keeps stripes from being written anew for a while.
     func rest() {
-        state.withLock { $0.restUntil = Clock.monotonic() + Self.restAfterDrain }
+        collecting.withLock { $0.restUntil = Clock.monotonic() + Self.restAfterDrain }
     }
 
     // MARK: Inodes
 
     private func reapLoop() {
         while true {
-            let batch = state.wait { state -> [InodeNumber]? in
-                guard !state.waiting.isEmpty || state.isStopping else { return nil }
+            reaping.wait { !$0.waiting.isEmpty || $0.isStopping ? () : nil }
+            _ = reaping.wait(for: Self.reapDelay) { state -> Void? in
+                state.waiting.count >= Self.reapBatch || state.isStopping ? () : nil
+            }
+            let batch = reaping.withLock { state in
                 let batch = Array(state.waiting.prefix(Self.reapBatch))
                 state.waiting.removeFirst(batch.count)
                 return batch
@@ -115,7 +138,15 @@ final class Reclaimer: Sendable {
 
     private func reap(_ batch: [InodeNumber]) throws(FileSystemError) {
         var mustSync = false
+        var files: [InodeNumber] = []
         for ino in batch {
+            let kind = try metadata.attributesIfPresent(of: ino)?.kind ?? .regular
+            guard kind == .regular else {
+                // It never had bytes, and nothing else of it is destroyed.
+                try metadata.reap(ino)
+                continue
+            }
+            files.append(ino)
             let content = contents.content(of: ino)
             content.state.write { state in
                 mustSync = mustSync || state.holdsAcknowledged || !state.isLoaded
@@ -127,7 +158,7 @@ final class Reclaimer: Sendable {
         }
         if mustSync { try metadata.sync() } else { try metadata.commit() }
         DurableStep.note(.metadataForgot)
-        for ino in batch {
+        for ino in files {
             try cache.remove(ino)
             contents.remove(ino)
         }
@@ -137,20 +168,28 @@ final class Reclaimer: Sendable {
 
     private func collectLoop() {
         while true {
-            let isStopping = state.wait(for: Self.tick) { $0.isStopping ? true : nil } ?? false
+            let isStopping =
+                collecting.wait(for: Self.tick) { $0.isStopping ? true : nil } ?? false
             if isStopping { return }
+            let seen = metadata.changeCount
+            var isAllDone = false
             do throws(FileSystemError) {
-                try deleteDeadShards()
-                try rewriteSparseStripes()
+                let isAllDeleted = try deleteDeadShards()
+                isAllDone = try rewriteSparseStripes() && isAllDeleted
             } catch {
                 logger.warning("space is not given back yet: \(error.message)")
+            }
+            guard isAllDone else { continue }
+            metadata.waitForChange(after: seen, for: Self.idleTick) {
+                collecting.withLock { $0.isStopping }
             }
         }
     }
 
-    private func deleteDeadShards() throws(FileSystemError) {
+    /// - Returns: Whether there were none.
+    private func deleteDeadShards() throws(FileSystemError) -> Bool {
         let dead = try metadata.deadShards(limit: Self.shardBatch)
-        guard !dead.isEmpty else { return }
+        guard !dead.isEmpty else { return true }
         DurableStep.note(.stripeDead)
         let byProvider = release(Dictionary(grouping: dead, by: \.record.provider))
         let requests = byProvider.map { provider, shards in
@@ -168,6 +207,7 @@ final class Reclaimer: Sendable {
         }
         try metadata.commit()
         DurableStep.note(.stripeForgotten)
+        return false
     }
 
     /// Takes shards out of the orders that they are under; what is left of them can be deleted.
@@ -189,16 +229,20 @@ final class Reclaimer: Sendable {
     }
 
     /// Makes the live blocks of mostly dead stripes dirty, so that they move to new ones.
-    private func rewriteSparseStripes() throws(FileSystemError) {
-        guard Clock.monotonic() >= state.withLock({ $0.restUntil }) else { return }
-        for stripe in try metadata.sparseStripes(
+    ///
+    /// - Returns: Whether there were none.
+    private func rewriteSparseStripes() throws(FileSystemError) -> Bool {
+        guard Clock.monotonic() >= collecting.withLock({ $0.restUntil }) else { return false }
+        let stripes = try metadata.sparseStripes(
             liveBelow: Self.sparseBelow,
             limit: Self.sparseBatch
-        ) {
+        )
+        for stripe in stripes {
             for key in try metadata.blocks(in: stripe) {
                 try rewrite(key.index, of: key.ino, in: stripe)
             }
         }
+        return stripes.isEmpty
     }
 
     private func rewrite(

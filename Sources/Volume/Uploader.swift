@@ -18,8 +18,10 @@ import Synchronization
 ///      nothing is evicted which a power cut could make dirty again.
 /// A crash before 3 leaves the blocks dirty and the shards as garbage that is deleted later.
 final class Uploader: Sendable {
-    /// How often age is looked at while nothing happens.
+    /// How often age is looked at while something is dirty.
     private static let tick: Duration = .milliseconds(250)
+    /// How often anything is looked at while nothing is; only a bound, a change ends the waiting.
+    private static let idleTick: Duration = .seconds(60)
     /// Pause after a stripe could not be placed.
     private static let retryPause: Duration = .seconds(2)
     /// Blocks considered for one stripe; a stripe of 4+2 takes 4,096 files of 4 KiB.
@@ -125,6 +127,7 @@ final class Uploader: Sendable {
     /// Ends the threads; a stripe under way is finished or given up within its own timeouts.
     func stop() {
         state.update { $0.isStopping = true }
+        metadata.wakeWaiters()
         for thread in threads.withLock({ $0 }) { thread.join() }
     }
 
@@ -212,7 +215,12 @@ final class Uploader: Sendable {
     private func run(_ builder: StripeBuilder) {
         Thread.lowerPriority()
         while !isStopping {
+            let seen = metadata.changeCount
             guard isDue else {
+                if isNothingDirty {
+                    metadata.waitForChange(after: seen, for: Self.idleTick) { isStopping }
+                }
+                // Not at every change: age is looked at by the clock.
                 _ = state.wait(for: Self.tick) { [self] state -> Bool? in
                     state.isStopping || (isDue(state) && hasUnclaimed(state)) ? true : nil
                 }
@@ -236,6 +244,11 @@ final class Uploader: Sendable {
     }
 
     private var isStopping: Bool { state.withLock { $0.isStopping } }
+
+    private var isNothingDirty: Bool {
+        let totals = metadata.totals
+        return totals.dirtyBytes == 0 && totals.oldestDirty == nil
+    }
 
     private var isDue: Bool { state.withLock { isDue($0) } }
 
