@@ -54,6 +54,12 @@ int32_t clinux_rename_exchange(const char *first, const char *second) {
 
 int32_t clinux_sync_filesystem(int32_t fd) { return syncfs(fd); }
 
+bool clinux_is_open_once(int32_t fd) {
+    // The kernel grants a write lease only to who alone has the file open (fcntl(2), F_SETLEASE).
+    if (fcntl(fd, F_SETLEASE, F_WRLCK) != 0) return false;
+    return fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
+}
+
 int64_t clinux_get_xattr(const char *path, const char *name, void *value, size_t size) {
     return getxattr(path, name, value, size);
 }

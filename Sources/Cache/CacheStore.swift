@@ -6,6 +6,7 @@ import Synchronization
 //
 //   .lock      held by the process that uses the cache
 //   00 ... ff  buckets; inode 0x1a2b has its file at 2b/1a2b
+//   retired    empty files of inodes that are gone; what a process finds there it removes
 //
 // A cache file has the same offsets as the file of the volume; what is not cached is a hole. Which
 // parts are valid, and which are newer than what the providers hold, is known to the metadata, not
@@ -28,6 +29,7 @@ package final class CacheStore: Sendable {
 
     package let directory: String
     private let lock: FileLock
+    private let retired: RetiredFiles
     private let state: Mutex<State>
 
     private struct State {
@@ -70,6 +72,11 @@ package final class CacheStore: Sendable {
             lock = try FileLock(directory + "/.lock")
         } catch {
             throw FileSystemError(.notPermitted, "the cache is in use: \(error)")
+        }
+        do throws(DiskError) {
+            retired = try RetiredFiles(directory: directory + "/retired")
+        } catch {
+            throw FileSystemError(error)
         }
     }
 
@@ -151,12 +158,24 @@ package final class CacheStore: Sendable {
         // that goes.
         drop(ino)
         do throws(DiskError) {
-            try WholeFile.remove(path(of: ino))
+            if try !retired.keep(path(of: ino)) { try WholeFile.remove(path(of: ino)) }
             DurableStep.note(.cacheFileRemoved)
         } catch {
             throw failure(error)
         }
         drop(ino)
+    }
+
+    /// Removes up to `limit` files of inodes that are gone, which are empty and were kept so that
+    /// making others stays fast; for times in which nobody does.
+    ///
+    /// - Returns: Whether that was all.
+    package func freeRetired(limit: Int) throws(FileSystemError) -> Bool {
+        do throws(DiskError) {
+            return try retired.free(limit)
+        } catch {
+            throw failure(error)
+        }
     }
 
     private func drop(_ ino: InodeNumber) {

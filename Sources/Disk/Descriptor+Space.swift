@@ -15,6 +15,14 @@ extension Descriptor {
         return UInt64(clamping: try status().st_blocks) &* 512
     }
 
+    /// Whether nobody else has the file open, for reading or writing, in any process or for one.
+    ///
+    /// `false` also where the filesystem cannot tell. Of a file that is open for writing here.
+    package func isOpenOnce() throws(DiskError) -> Bool {
+        if let simulated { return try simulated.isOpenOnce() }
+        return clinux_is_open_once(fd)
+    }
+
     private func status() throws(DiskError) -> stat {
         var result = stat()
         try systemCall("stat", path) { fstat(fd, &result) }

@@ -88,6 +88,11 @@ final class OpenFile: SimulatedFile {
         return try disk.look(path, life) { file.allocatedBytes }
     }
 
+    func isOpenOnce() throws(DiskError) -> Bool {
+        guard case .file(let file) = node else { return false }
+        return try disk.look(path, life) { file.opens == 1 }
+    }
+
     func truncate(to size: UInt64) throws(DiskError) {
         try disk.truncate(try file("truncate", writes: true), path, to: size, life)
     }

@@ -18,6 +18,8 @@ final class Evictor: Sendable {
     private static let lowWater = 0.9
     /// Bytes of the cache disk that are left to others.
     private static let reserveBytes: UInt64 = 512 << 20
+    /// Files of removed inodes that are freed in one idle turn.
+    private static let freedMax = 512
     /// Rows looked at in one turn.
     private static let batchMax = 4096
 
@@ -105,6 +107,16 @@ final class Evictor: Sendable {
             metadata.waitForChange(after: seen, for: Self.idleTick) {
                 isStopping.withLock { $0 }
             }
+            if metadata.changeCount == seen { freeRetired() }
+        }
+    }
+
+    /// Frees files of removed inodes, a part at a time: nobody is at work now.
+    private func freeRetired() {
+        do throws(FileSystemError) {
+            _ = try cache.freeRetired(limit: Self.freedMax)
+        } catch {
+            logger.warning("files of removed inodes stay: \(error.message)")
         }
     }
 

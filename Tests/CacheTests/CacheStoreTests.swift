@@ -65,6 +65,53 @@ struct CacheStoreTests {
         }
     }
 
+    @Test func filesOfRemovedInodesAreKeptEmptyUntilTheyAreFreed() throws {
+        try withCache { cache in
+            let retired = cache.directory + "/retired"
+            for number: UInt64 in 1...3 {
+                try cache.write(InodeNumber(number), at: 100_000, [1, 2, 3])
+                try cache.remove(InodeNumber(number))
+                #expect(try cache.read(InodeNumber(number), at: 100_000, 3) == [0, 0, 0])
+            }
+            #expect(try cache.inodes() == [])
+            let kept = try Directory.list(retired)
+            #expect(kept.count == 3)
+            for name in kept {
+                let file = try Descriptor(opening: retired + "/" + name)
+                #expect(try file.allocatedBytes() == 0)
+            }
+            let isAllAtFirst = try cache.freeRetired(limit: 2)
+            #expect(!isAllAtFirst)
+            #expect(try Directory.list(retired).count == 1)
+            let isAllThen = try cache.freeRetired(limit: 2)
+            #expect(isAllThen)
+            #expect(try Directory.list(retired).isEmpty)
+        }
+    }
+
+    @Test func fileThatSomebodyHasOpenIsNotEmptied() throws {
+        try withCache { cache in
+            try cache.write(ino, at: 0, [1])
+            let held = try cache.openFile(ino)
+            try cache.remove(ino)
+            #expect(try Directory.list(cache.directory + "/retired").isEmpty)
+            #expect(try held.read(at: 0, count: 1) == [1])
+        }
+    }
+
+    @Test func retiredFilesOfAnEarlierProcessAreRemoved() throws {
+        try withScratch { directory in
+            do {
+                let cache = try CacheStore(directory: directory)
+                try cache.write(ino, at: 0, [1])
+                try cache.remove(ino)
+            }
+            #expect(try Directory.list(directory + "/retired").count == 1)
+            _ = try CacheStore(directory: directory)
+            #expect(try Directory.list(directory + "/retired").isEmpty)
+        }
+    }
+
     @Test func contentsOutliveTheProcess() throws {
         try withScratch { directory in
             try CacheStore(directory: directory).write(ino, at: 3, [9])

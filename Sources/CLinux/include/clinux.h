@@ -27,6 +27,10 @@ int64_t clinux_seek_hole(int32_t fd, int64_t offset);
 int64_t clinux_copy_range(
     int32_t from, int64_t from_offset, int32_t to, int64_t to_offset, size_t length);
 
+// Whether nobody has the file of fd open but fd: no process, and not the kernel for somebody else.
+// False too where the filesystem cannot tell. fd is open for writing, the file the caller's own.
+bool clinux_is_open_once(int32_t fd);
+
 // renameat2(2) with AT_FDCWD.
 int32_t clinux_rename_no_replace(const char *from, const char *to);
 int32_t clinux_rename_exchange(const char *first, const char *second);
