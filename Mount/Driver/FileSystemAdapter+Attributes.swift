@@ -9,7 +9,8 @@ extension FileSystemAdapter {
 
     package func getAttributes(_ request: consuming Request, of ino: InodeNumber) {
         switch attempt({ () throws(FileSystemError) in try engine.attributes(of: ino) }) {
-        case .success(let attributes): request.reply(attributes: attributes)
+        case .success(let attributes):
+            request.reply(attributes: attributes, mayChange: engine.mayChangeUnseen(ino))
         case .failure(let error): fail(request, error)
         }
     }
@@ -34,7 +35,7 @@ extension FileSystemAdapter {
             }
             return try engine.setAttributes(change, of: ino, wait: wait)
         } reply: { request, attributes in
-            request.reply(attributes: attributes)
+            request.reply(attributes: attributes, mayChange: engine.mayChangeUnseen(ino))
         }
     }
 

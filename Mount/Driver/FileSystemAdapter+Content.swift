@@ -19,19 +19,19 @@ extension FileSystemAdapter {
     ) {
         let engine = engine
         serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
+            // What waits for the disk must not find what it made before.
+            guard wait == .allowed || !how.isSynchronous else {
+                throw FileSystemError(.wouldWait, "would wait")
+            }
             let name = try entryName(name)
             let (attributes, isNew) = try createOrFind(new, named: name, in: parent, how)
             let ino = attributes.ino
             let cuts = how.truncates && !isNew
-            try engine.open(ino, forWriting: how.isForWriting, truncate: cuts, wait: wait)
+            let service = try open(ino, how, truncates: cuts, isNew: isNew, wait: wait)
             engine.retain(ino)
-            return cuts ? try engine.attributes(of: ino) : attributes
-        } reply: { [self] request, attributes in
-            let ino = attributes.ino
-            if how.isForWriting { writers.add(ino) }
-            guard !request.replyCreated(attributes, forWriting: how.isForWriting) else { return }
-            closed(ino, forWriting: how.isForWriting)
-            engine.forget(ino, count: 1)
+            return (cuts ? try engine.attributes(of: ino) : attributes, service)
+        } reply: { [self] request, made in
+            replyCreated(request, made.0, how, made.1)
         }
     }
 
@@ -41,17 +41,57 @@ extension FileSystemAdapter {
         in parent: InodeNumber,
         how: OpenRequest
     ) {
-        let made = attempt { () throws(FileSystemError) in
-            try engine.createUnnamed(new, in: parent, forWriting: how.isForWriting)
+        let engine = engine
+        serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
+            guard wait == .allowed || !how.isSynchronous else {
+                throw FileSystemError(.wouldWait, "would wait")
+            }
+            let forWriting = how.isForWriting
+            let attributes = try engine.createUnnamed(new, in: parent, forWriting: forWriting)
+            do throws(FileSystemError) {
+                let service = try beginService(attributes.ino, how, isNew: true, wait: wait)
+                return (attributes, service)
+            } catch {
+                engine.release(attributes.ino, forWriting: forWriting)
+                engine.forget(attributes.ino, count: 1)
+                throw error
+            }
+        } reply: { [self] request, made in
+            replyCreated(request, made.0, how, made.1)
         }
-        switch made {
-        case .success(let attributes):
-            let ino = attributes.ino
-            if how.isForWriting { writers.add(ino) }
-            guard !request.replyCreated(attributes, forWriting: how.isForWriting) else { return }
-            closed(ino, forWriting: how.isForWriting)
-            engine.forget(ino, count: 1)
-        case .failure(let error): fail(request, error)
+    }
+
+    private func replyCreated(
+        _ request: consuming Request,
+        _ attributes: Attributes,
+        _ how: OpenRequest,
+        _ service: Service
+    ) {
+        let ino = attributes.ino
+        if how.isForWriting { writers.add(ino) }
+        let isTaken = request.replyCreated(attributes, forWriting: how.isForWriting, service)
+        guard !isTaken else { return }
+        closed(
+            ino,
+            OpenHandle(isForWriting: how.isForWriting, passesThrough: service.passesThrough)
+        )
+        engine.forget(ino, count: 1)
+    }
+
+    /// Counts an opening and chooses how it is served.
+    private func open(
+        _ ino: InodeNumber,
+        _ how: OpenRequest,
+        truncates: Bool,
+        isNew: Bool,
+        wait: Wait
+    ) throws(FileSystemError) -> Service {
+        try engine.open(ino, forWriting: how.isForWriting, truncate: truncates, wait: wait)
+        do throws(FileSystemError) {
+            return try beginService(ino, how, isNew: isNew, wait: wait)
+        } catch {
+            engine.release(ino, forWriting: how.isForWriting)
+            throw error
         }
     }
 
@@ -73,19 +113,18 @@ extension FileSystemAdapter {
     package func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest) {
         let engine = engine
         let caller = request.caller
-        serve(request, on: dataLane) { wait throws(FileSystemError) in
-            try engine.open(ino, forWriting: how.isForWriting, truncate: how.truncates, wait: wait)
+        serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
             if how.truncates, how.killsPrivileges {
                 try engine.stripPrivileges(of: ino, by: caller)
             }
-        } reply: { [self] request, _ in
+            return try open(ino, how, truncates: how.truncates, isNew: false, wait: wait)
+        } reply: { [self] request, service in
             if how.isForWriting { writers.add(ino) }
-            let keepsPages = how.isForWriting || !mustSeeRead(of: ino)
-            let isTaken = request.replyOpened(
-                forWriting: how.isForWriting,
-                keepsPages: keepsPages
+            guard !request.replyOpened(forWriting: how.isForWriting, service) else { return }
+            closed(
+                ino,
+                OpenHandle(isForWriting: how.isForWriting, passesThrough: service.passesThrough)
             )
-            if !isTaken { closed(ino, forWriting: how.isForWriting) }
         }
     }
 
@@ -94,7 +133,7 @@ extension FileSystemAdapter {
     ///
     /// Dropping those of a long file would cost more than an access time is worth, and of an empty
     /// one no byte is ever asked for: they count as read when they are opened.
-    private func mustSeeRead(of ino: InodeNumber) -> Bool {
+    func mustSeeRead(of ino: InodeNumber) -> Bool {
         guard let attributes = try? engine.attributes(of: ino),
             engine.isReadDue(attributes, policy: accessTimes)
         else { return false }
@@ -104,14 +143,22 @@ extension FileSystemAdapter {
         return false
     }
 
-    package func release(_ request: consuming Request, _ ino: InodeNumber, forWriting: Bool) {
-        closed(ino, forWriting: forWriting)
-        request.done()
+    package func release(_ request: consuming Request, _ ino: InodeNumber, _ handle: OpenHandle) {
+        guard handle.passesThrough, handle.isForWriting, engine.closesSlowly(ino) else {
+            closed(ino, handle)
+            return request.done()
+        }
+        serveWaiting(request, on: syncLane) { [self] _ throws(FileSystemError) in
+            closed(ino, handle)
+        } reply: { request, _ in
+            request.done()
+        }
     }
 
-    private func closed(_ ino: InodeNumber, forWriting: Bool) {
-        if forWriting { writers.remove(ino) }
-        engine.release(ino, forWriting: forWriting)
+    private func closed(_ ino: InodeNumber, _ handle: OpenHandle) {
+        endService(ino, handle)
+        if handle.isForWriting { writers.remove(ino) }
+        engine.release(ino, forWriting: handle.isForWriting)
     }
 
     // MARK: Reading and writing

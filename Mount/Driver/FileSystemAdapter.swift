@@ -39,7 +39,10 @@ package final class FileSystemAdapter: Operations {
     let dataLane: BlockingPool
     let syncLane: BlockingPool
     let kernelLane: BlockingPool
-    private let session = Mutex<Session?>(nil)
+    let backings = BackingFiles()
+    /// Whether the kernel takes backing files.
+    let passesThrough = Atomic(false)
+    private let attached = Mutex<Session?>(nil)
     private let onStart: @Sendable () -> Void
 
     /// Starts the lanes' threads.
@@ -85,18 +88,24 @@ package final class FileSystemAdapter: Operations {
 
     /// Tells which session's kernel caches to invalidate.
     package func attach(_ session: Session) {
-        self.session.withLock { $0 = session }
+        attached.withLock { $0 = session }
     }
+
+    /// The session that serves, from `attach` to `close`.
+    var session: Session? { attached.withLock { $0 } }
 
     /// Answers what was handed over and stops the lanes; once the session's threads have ended.
     package func close() {
         dataLane.close()
         syncLane.close()
         kernelLane.close()
-        session.withLock { $0 = nil }
+        attached.withLock { $0 = nil }
     }
 
-    package func started() { onStart() }
+    package func started() {
+        passesThrough.store(session?.takesBackingFiles ?? false, ordering: .relaxed)
+        onStart()
+    }
 
     /// Has the kernel write back and drop the pages of every inode it knows.
     ///
@@ -107,12 +116,12 @@ package final class FileSystemAdapter: Operations {
 
     /// - Returns: whether the engine has seen all of the inode's bytes now.
     func dropKernelPages(of ino: InodeNumber) -> Bool {
-        session.withLock { $0 }?.invalidate(ino) ?? false
+        session?.invalidate(ino) ?? false
     }
 
     /// Has the kernel ask for an inode's attributes when next it needs them.
     func forgetAttributes(of ino: InodeNumber) {
-        session.withLock { $0 }?.invalidateAttributes(of: ino)
+        session?.invalidateAttributes(of: ino)
     }
 
     // MARK: Parts of every operation

@@ -98,6 +98,8 @@ extension VolumeStatus {
         downloadBytesPerSecond = status.downloadBytesPerSecond
         uploadedBytesTotal = status.uploadedBytes
         downloadedBytesTotal = status.downloadedBytes
+        passthroughOpenings = UInt64(clamping: status.passthroughOpenings)
+        passthroughOpeningsTotal = status.passthroughOpeningsTotal
         lastError = status.lastError
         shardErrors = status.shardErrors
         delegatedTo = status.delegatedTo.map(\.short)

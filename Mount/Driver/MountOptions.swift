@@ -52,6 +52,8 @@ package struct MountOptions: Hashable, Sendable {
     package var repairBytesPerSecond: UInt64?
     /// Whether the keepers audit and repair while nothing is mounted.
     package var delegates = true
+    /// Whether the kernel may read and write cached files by itself.
+    package var passesThrough = false
     /// Length of an epoch of the embedded network, if this mount makes it.
     package var epochSeconds: UInt32?
     /// Generic options that the kernel's mount takes as they are.
@@ -73,7 +75,7 @@ extension MountOptions {
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, cache-size=SIZE, dirty-max=SIZE, dirty-age=SECONDS, phrase-file=FILE,
         sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
-        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, allow_other, noallow_other, nonempty,
+        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other, noallow_other, nonempty,
         debug, and those of every filesystem; see mount.mefs(8).
         """
 
@@ -153,6 +155,11 @@ extension MountOptions {
             epochSeconds = UInt32(
                 try OptionValue(name, value).count(upTo: UInt64(Self.epochSecondsMax))
             )
+        case "passthrough":
+            guard ["auto", "off"].contains(value) else {
+                throw ControlFailure(.usage, "passthrough=\(value) is not known: auto or off")
+            }
+            passesThrough = value == "auto"
         case "phrase-file":
             guard !value.isEmpty else {
                 throw ControlFailure(.usage, "phrase-file= needs the name of a file")

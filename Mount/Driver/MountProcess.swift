@@ -269,6 +269,8 @@ extension MountOptions {
         return Session.Options(
             mountOptions: words,
             processorCount: threadCount ?? Host.processorCount(),
+            // The kernel lets nobody else give it files (CAP_SYS_ADMIN).
+            passesThrough: passesThrough && geteuid() == 0,
             debugs: debugs
         )
     }

@@ -6,15 +6,31 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
-// The part of struct fuse_init_in that every kernel sends.
+// The part of struct fuse_init_in that every kernel sends, and the one with the second flag word.
 #define FUSE_COMPAT_INIT_IN_SIZE 16
+#define INIT_IN_SIZE_WITH_FLAGS2 20
+
+// Of kernel 6.9, FUSE 7.40 (<linux/fuse.h>): a bit of flags2, of open_flags, the first word after
+// flags2 in struct fuse_init_out, the last word of struct fuse_open_out, and two ioctls.
+#define FLAGS2_PASSTHROUGH (1u << 5)
+#define OPEN_PASSTHROUGH (1u << 7)
+#define PASSTHROUGH_MINOR 40
+struct backing_map {
+    int32_t fd;
+    uint32_t flags;
+    uint64_t padding;
+};
+#define IOC_BACKING_OPEN _IOW(FUSE_DEV_IOC_MAGIC, 1, struct backing_map)
+#define IOC_BACKING_CLOSE _IOW(FUSE_DEV_IOC_MAGIC, 2, uint32_t)
 
 const int32_t fuse_shim_falloc_keep_size = FALLOC_FL_KEEP_SIZE;
 const int32_t fuse_shim_falloc_punch_hole = FALLOC_FL_PUNCH_HOLE;
@@ -26,11 +42,14 @@ const int32_t fuse_shim_xattr_create = XATTR_CREATE;
 const int32_t fuse_shim_xattr_replace = XATTR_REPLACE;
 const int32_t fuse_shim_seek_data = SEEK_DATA;
 const int32_t fuse_shim_seek_hole = SEEK_HOLE;
+const int32_t fuse_shim_open_direct = O_DIRECT;
 
 // Set by the thread that reads INIT, before the reply; read by any thread later.
 static _Atomic uint32_t offered_flags;
 static _Atomic uint64_t init_unique;
 static _Atomic uint32_t taken_flags;
+static _Atomic bool wants_passthrough;
+static _Atomic bool has_passthrough;
 
 // What libfuse does not pass on of the request that the thread serves.
 static _Thread_local bool kills_privileges;
@@ -60,6 +79,15 @@ static void patch_init_reply(struct iovec *iov, int count) {
     struct fuse_init_out reply;
     memcpy(&reply, iov[1].iov_base, sizeof reply);
     reply.flags |= flags;
+    if (atomic_load(&has_passthrough)) {
+        // One level: the backing filesystem must not be stacked itself.
+        const uint32_t max_stack_depth = 1;
+        reply.flags = (reply.flags | FUSE_INIT_EXT) & ~(uint32_t)FUSE_WRITEBACK_CACHE;
+        reply.flags2 |= FLAGS2_PASSTHROUGH;
+        reply.minor = PASSTHROUGH_MINOR;
+        memcpy((char *)&reply + offsetof(struct fuse_init_out, flags2) + sizeof reply.flags2,
+            &max_stack_depth, sizeof max_stack_depth);
+    }
     memcpy(iov[1].iov_base, &reply, sizeof reply);
     atomic_store(&taken_flags, flags);
 }
@@ -76,9 +104,80 @@ static ssize_t read_request(int fd, void *bytes, size_t size, void *userdata) {
     return read(fd, bytes, size);
 }
 
-int fuse_shim_offer_flags(struct fuse_session *session) {
+int fuse_shim_offer_flags(struct fuse_session *session, bool passthrough) {
+    atomic_store(&wants_passthrough, passthrough);
     static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
     return fuse_session_custom_io(session, &io, fuse_session_fd(session));
+}
+
+bool fuse_shim_has_passthrough(void) { return atomic_load(&has_passthrough); }
+
+int32_t fuse_shim_backing_open(struct fuse_session *session, int fd) {
+    struct backing_map map = {.fd = fd};
+    int id = ioctl(fuse_session_fd(session), IOC_BACKING_OPEN, &map);
+    return id < 0 ? -errno : id;
+}
+
+void fuse_shim_backing_close(struct fuse_session *session, int32_t backing) {
+    uint32_t id = (uint32_t)backing;
+    ioctl(fuse_session_fd(session), IOC_BACKING_CLOSE, &id);
+}
+
+static struct fuse_open_out open_out(uint64_t handle, int32_t backing, bool is_direct) {
+    struct fuse_open_out out = {.fh = handle, .open_flags = OPEN_PASSTHROUGH};
+    if (is_direct) out.open_flags |= FOPEN_DIRECT_IO;
+    memcpy((char *)&out + offsetof(struct fuse_open_out, open_flags) + sizeof out.open_flags,
+        &backing, sizeof backing);
+    return out;
+}
+
+int fuse_shim_reply_open(fuse_req_t request, uint64_t handle, int32_t backing, bool is_direct) {
+    struct fuse_open_out out = open_out(handle, backing, is_direct);
+    return fuse_reply_buf(request, (const char *)&out, sizeof out);
+}
+
+static void set_timeout(double seconds, uint64_t *whole, uint32_t *nanoseconds) {
+    *whole = (uint64_t)seconds;
+    *nanoseconds = (uint32_t)((seconds - (double)*whole) * 1e9);
+}
+
+static struct fuse_attr attributes(const struct stat *status) {
+    return (struct fuse_attr){
+        .ino = status->st_ino,
+        .size = (uint64_t)status->st_size,
+        .blocks = (uint64_t)status->st_blocks,
+        .atime = (uint64_t)status->st_atim.tv_sec,
+        .mtime = (uint64_t)status->st_mtim.tv_sec,
+        .ctime = (uint64_t)status->st_ctim.tv_sec,
+        .atimensec = (uint32_t)status->st_atim.tv_nsec,
+        .mtimensec = (uint32_t)status->st_mtim.tv_nsec,
+        .ctimensec = (uint32_t)status->st_ctim.tv_nsec,
+        .mode = status->st_mode,
+        .nlink = (uint32_t)status->st_nlink,
+        .uid = status->st_uid,
+        .gid = status->st_gid,
+        .rdev = (uint32_t)status->st_rdev,
+        .blksize = (uint32_t)status->st_blksize,
+    };
+}
+
+int fuse_shim_reply_create(
+    fuse_req_t request, const struct fuse_entry_param *entry, uint64_t handle, int32_t backing,
+    bool is_direct) {
+    struct {
+        struct fuse_entry_out entry;
+        struct fuse_open_out open;
+    } out = {
+        .entry = {
+            .nodeid = entry->ino,
+            .generation = entry->generation,
+            .attr = attributes(&entry->attr),
+        },
+        .open = open_out(handle, backing, is_direct),
+    };
+    set_timeout(entry->entry_timeout, &out.entry.entry_valid, &out.entry.entry_valid_nsec);
+    set_timeout(entry->attr_timeout, &out.entry.attr_valid, &out.entry.attr_valid_nsec);
+    return fuse_reply_buf(request, (const char *)&out, sizeof out);
 }
 
 bool fuse_shim_has_killpriv(void) {
@@ -147,6 +246,11 @@ static void note_request(struct fuse_buf *buffer) {
         struct fuse_init_in in;
         if (!body(buffer, &in, FUSE_COMPAT_INIT_IN_SIZE)) return;
         atomic_store(&offered_flags, in.flags);
+        in.flags2 = 0;
+        if (in.flags & FUSE_INIT_EXT && in.minor >= PASSTHROUGH_MINOR)
+            body(buffer, &in, INIT_IN_SIZE_WITH_FLAGS2);
+        atomic_store(&has_passthrough,
+            in.flags2 & FLAGS2_PASSTHROUGH && atomic_load(&wants_passthrough));
         atomic_store(&init_unique, header.unique);
         return;
     }

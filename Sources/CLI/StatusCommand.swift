@@ -62,6 +62,12 @@ extension VolumeStatus {
             ["down", rate(downloadBytesPerSecond, total: downloadedBytesTotal)],
             ["providers", "\(providersUp) up, \(providersDown) down"],
         ]
+        if let open = passthroughOpenings, let total = passthroughOpeningsTotal {
+            rows.append([
+                "passthrough",
+                "\(Readable.count(open)) files open, \(Readable.count(total)) openings so far",
+            ])
+        }
         rows += custodyRows
         if let lastError { rows.append(["error", lastError]) }
         rows += shardErrors.suffix(5).map { ["shard", $0] }

@@ -129,6 +129,11 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     /// Why audits do not go on, if they do not.
     package var auditError: String?
 
+    /// Openings of files that the kernel reads and writes by itself: now, and since the mount;
+    /// `nil` from an older mount.
+    package var passthroughOpenings: UInt64?
+    package var passthroughOpeningsTotal: UInt64?
+
     /// Why data is not getting through, if it is not.
     package var lastError: String?
     /// Recent failures of single shards, newest last.

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Primitives
 
 /// Sizes, holes and allocation. Ranges are bytes of the file, upper bound excluded.
 extension Descriptor {
@@ -21,6 +22,20 @@ extension Descriptor {
     package func isOpenOnce() throws(DiskError) -> Bool {
         if let simulated { return try simulated.isOpenOnce() }
         return clinux_is_open_once(fd)
+    }
+
+    /// Size, time of the last change and space, as of one moment.
+    package func stamp() throws(DiskError) -> FileStamp {
+        if let simulated { return try simulated.stamp() }
+        let status = try status()
+        return FileStamp(
+            size: UInt64(clamping: status.st_size),
+            modified: Timestamp(
+                seconds: Int64(status.st_mtim.tv_sec),
+                nanoseconds: UInt32(clamping: status.st_mtim.tv_nsec)
+            ),
+            allocatedBytes: UInt64(clamping: status.st_blocks) &* 512
+        )
     }
 
     private func status() throws(DiskError) -> stat {

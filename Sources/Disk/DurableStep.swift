@@ -13,6 +13,9 @@ package enum DurableStep: String, CaseIterable, Sendable {
     /// Size and times are changed in memory, to be committed with the next batch.
     case sizeRecorded
 
+    /// The note that the kernel writes to a file unseen is in the metadata log.
+    case passthroughBegun
+
     // MARK: fsync
 
     /// The cache file is on the disk.

@@ -85,6 +85,7 @@ package protocol SimulatedFile: AnyObject, Sendable {
     func size() throws(DiskError) -> UInt64
     func allocatedBytes() throws(DiskError) -> UInt64
     func isOpenOnce() throws(DiskError) -> Bool
+    func stamp() throws(DiskError) -> FileStamp
     func truncate(to size: UInt64) throws(DiskError)
     /// Makes the range read as zero, without its space or, with `keepsSpace`, with it.
     func zero(_ range: Range<UInt64>, keepsSpace: Bool, keepsSize: Bool) throws(DiskError)

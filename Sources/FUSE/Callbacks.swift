@@ -178,8 +178,8 @@ extension fuse_lowlevel_ops {
             }
         }
         release = { raw, ino, file in
-            let isForWriting = file?.pointee.fh == fuse_file_info.writingHandle
-            serve(raw) { $0.release($1, InodeNumber(ino), forWriting: isForWriting) }
+            let handle = OpenHandle(file?.pointee.fh ?? 0)
+            serve(raw) { $0.release($1, InodeNumber(ino), handle) }
         }
         // ENOSYS once, and the kernel asks no more at every close(2): it has written the file's
         // pages back by then, and a filesystem that needs to know has `release`.

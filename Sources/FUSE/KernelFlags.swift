@@ -43,9 +43,13 @@ extension OpenRequest {
     init(flags: Int32, killsPrivileges: Bool) {
         self.init(
             isForWriting: flags & O_ACCMODE != O_RDONLY,
+            isForReading: flags & O_ACCMODE != O_WRONLY,
             truncates: flags & O_TRUNC != 0,
             isExclusive: flags & O_EXCL != 0,
-            killsPrivileges: killsPrivileges
+            killsPrivileges: killsPrivileges,
+            isDirect: flags & fuse_shim_open_direct != 0,
+            // O_SYNC contains the bit of O_DSYNC.
+            isSynchronous: flags & O_DSYNC != 0
         )
     }
 }

@@ -94,14 +94,11 @@ extension fuse_entry_param {
 }
 
 extension fuse_file_info {
-    /// `fh` of openings that may write, so that their release is known as such.
-    static let writingHandle: UInt64 = 1
-
     /// An open file, whose cached pages stay valid if `keepsPages`: nobody changes it behind the
     /// kernel's back.
     init(openedForWriting isForWriting: Bool, keepsPages: Bool = true) {
         self.init()
-        fh = isForWriting ? Self.writingHandle : 0
+        fh = OpenHandle(isForWriting: isForWriting, passesThrough: false).number
         keep_cache = keepsPages ? 1 : 0
     }
 }

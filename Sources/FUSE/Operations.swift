@@ -66,7 +66,7 @@ package protocol Operations: Sendable {
     )
     func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest)
     /// Nobody has this opening of the file any more; there is no reply to wait for.
-    func release(_ request: consuming Request, _ ino: InodeNumber, forWriting: Bool)
+    func release(_ request: consuming Request, _ ino: InodeNumber, _ handle: OpenHandle)
     func sync(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool)
 
     func read(_ request: consuming Request, _ ino: InodeNumber, offset: UInt64, count: Int)
@@ -144,20 +144,32 @@ package protocol Operations: Sendable {
 package struct OpenRequest: Hashable, Sendable {
     /// The opening may write (O_WRONLY or O_RDWR).
     package let isForWriting: Bool
+    /// It may read, and so map (O_RDONLY or O_RDWR).
+    package let isForReading: Bool
     /// Cut the file to nothing (O_TRUNC).
     package let truncates: Bool
     /// Creation must fail if the name is taken (O_EXCL).
     package let isExclusive: Bool
     /// Set-id bits and file capabilities must go as the file is cut.
     package let killsPrivileges: Bool
+    /// Around the kernel's pages, at any offset and length (O_DIRECT).
+    package let isDirect: Bool
+    /// Every write is to last when it returns (O_SYNC or O_DSYNC).
+    package let isSynchronous: Bool
 
     package init(
         isForWriting: Bool,
+        isForReading: Bool = true,
         truncates: Bool = false,
         isExclusive: Bool = false,
-        killsPrivileges: Bool = false
+        killsPrivileges: Bool = false,
+        isDirect: Bool = false,
+        isSynchronous: Bool = false
     ) {
         self.isForWriting = isForWriting
+        self.isForReading = isForReading
+        self.isDirect = isDirect
+        self.isSynchronous = isSynchronous
         self.truncates = truncates
         self.isExclusive = isExclusive
         self.killsPrivileges = killsPrivileges

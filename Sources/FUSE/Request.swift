@@ -1,4 +1,5 @@
 import CFuse
+import CFuseShim
 import Glibc
 package import Primitives
 
@@ -64,11 +65,12 @@ package struct Request: ~Copyable {
         fuse_reply_entry(raw, &entry)
     }
 
-    package consuming func reply(attributes: Attributes) {
+    /// Answers with attributes; the kernel asks again each time if they `mayChange` unseen.
+    package consuming func reply(attributes: Attributes, mayChange: Bool = false) {
         let raw = raw
         discard self
         var status = stat(attributes)
-        fuse_reply_attr(raw, &status, CacheTime.seconds)
+        fuse_reply_attr(raw, &status, mayChange ? 0 : CacheTime.seconds)
     }
 
     /// Answers with a symbolic link's target, which holds no NUL.
@@ -79,24 +81,47 @@ package struct Request: ~Copyable {
         fuse_reply_readlink(raw, text)
     }
 
-    /// Answers that the file is open; without `keepsPages` the kernel drops its cached pages, so
-    /// that the next read arrives.
+    /// Answers that the file is open.
     ///
     /// - Returns: whether the kernel took the reply; if not, no release will follow.
-    package consuming func replyOpened(forWriting: Bool, keepsPages: Bool) -> Bool {
+    package consuming func replyOpened(forWriting: Bool, _ service: Service) -> Bool {
         let raw = raw
         discard self
-        var file = fuse_file_info(openedForWriting: forWriting, keepsPages: keepsPages)
-        return fuse_reply_open(raw, &file) == 0
+        switch service {
+        case .requests(let keepsPages):
+            var file = fuse_file_info(openedForWriting: forWriting, keepsPages: keepsPages)
+            return fuse_reply_open(raw, &file) == 0
+        case .passthrough(let backing):
+            let handle = OpenHandle(isForWriting: forWriting, passesThrough: true).number
+            return fuse_shim_reply_open(raw, handle, backing.number, false) == 0
+        case .directRequests(let backing):
+            let handle = OpenHandle(isForWriting: forWriting, passesThrough: true).number
+            return fuse_shim_reply_open(raw, handle, backing.number, true) == 0
+        }
     }
 
     /// Answers that the file was made and is open; as `reply(entry:)` and `replyOpened` together.
-    package consuming func replyCreated(_ attributes: Attributes, forWriting: Bool) -> Bool {
+    package consuming func replyCreated(
+        _ attributes: Attributes,
+        forWriting: Bool,
+        _ service: Service
+    ) -> Bool {
         let raw = raw
         discard self
         var entry = fuse_entry_param(attributes)
-        var file = fuse_file_info(openedForWriting: forWriting)
-        return fuse_reply_create(raw, &entry, &file) == 0
+        let backing: BackingFile
+        let isDirect: Bool
+        switch service {
+        case .requests(let keepsPages):
+            var file = fuse_file_info(openedForWriting: forWriting, keepsPages: keepsPages)
+            return fuse_reply_create(raw, &entry, &file) == 0
+        case .passthrough(let file): (backing, isDirect) = (file, false)
+        case .directRequests(let file): (backing, isDirect) = (file, true)
+        }
+        // What is written is not told, and a mapping changes times without a word.
+        entry.attr_timeout = 0
+        let handle = OpenHandle(isForWriting: forWriting, passesThrough: true).number
+        return fuse_shim_reply_create(raw, &entry, handle, backing.number, isDirect) == 0
     }
 
     package consuming func reply(bytes: UnsafeRawBufferPointer) {

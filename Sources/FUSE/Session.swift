@@ -17,11 +17,20 @@ package final class Session: Sendable {
         package var mountOptions: [String]
         /// Threads that serve, within `threadCounts`.
         package var threadCount: Int
+        /// Whether the kernel shall read and write backing files by itself where it can, which
+        /// excludes its write-back cache.
+        package var passesThrough: Bool
         /// Logs every request to standard error.
         package var debugs: Bool
 
-        package init(mountOptions: [String], processorCount: Int, debugs: Bool = false) {
+        package init(
+            mountOptions: [String],
+            processorCount: Int,
+            passesThrough: Bool = false,
+            debugs: Bool = false
+        ) {
             self.mountOptions = mountOptions
+            self.passesThrough = passesThrough
             let counts = Self.threadCounts
             threadCount = min(max(processorCount, counts.lowerBound), counts.upperBound)
             self.debugs = debugs
@@ -84,7 +93,7 @@ package final class Session: Sendable {
             throw Failure(description: "cannot mount at \(directory)")
         }
         // A failure costs speed, and O_TMPFILE and set-group-id bits some precision.
-        _ = fuse_shim_offer_flags(raw.session)
+        _ = fuse_shim_offer_flags(raw.session, options.passesThrough)
     }
 
     /// Serves requests on the calling thread until the session ends; call it on
@@ -124,6 +133,27 @@ package final class Session: Sendable {
     package func invalidate(_ name: EntryName, in parent: InodeNumber) {
         let text = name.bytes.map { CChar(bitPattern: $0) }
         fuse_lowlevel_notify_inval_entry(raw.session, parent.rawValue, text, text.count)
+    }
+
+    // MARK: Backing files
+
+    /// Whether the kernel takes backing files; known once `Operations.started` was called.
+    package var takesBackingFiles: Bool { fuse_shim_has_passthrough() }
+
+    /// Gives the kernel an open file that it may read and write by itself.
+    ///
+    /// - Throws: `Failure` without CAP_SYS_ADMIN, and of a file on a stacked filesystem.
+    package func openBacking(_ descriptor: Int32) throws(Failure) -> BackingFile {
+        let number = fuse_shim_backing_open(raw.session, descriptor)
+        guard number > 0 else {
+            throw Failure(description: String(cString: strerror(-number)))
+        }
+        return BackingFile(number: number)
+    }
+
+    /// Takes it back; what is open with it goes on.
+    package func closeBacking(_ file: BackingFile) {
+        fuse_shim_backing_close(raw.session, file.number)
     }
 
     /// Chooses, of what the kernel offers, what serves a volume with a single writer best.

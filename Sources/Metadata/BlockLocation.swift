@@ -14,19 +14,35 @@ package struct BlockLocation: Hashable, Sendable {
     package var validBytes: UInt32
     /// Sealed length of each 64 KiB segment, in order; 0 if the segment is all zero.
     package let segmentBytes: [UInt32]
+    /// XXH3-64 of the bytes that count; `nil` if nobody knows it, as after the file was cut.
+    package let checksum: UInt64?
 
     package init(
         stripe: StripeID,
         offset: UInt32,
         plainBytes: UInt32,
         validBytes: UInt32,
-        segmentBytes: [UInt32]
+        segmentBytes: [UInt32],
+        checksum: UInt64? = nil
     ) {
         self.stripe = stripe
         self.offset = offset
         self.plainBytes = plainBytes
         self.validBytes = validBytes
         self.segmentBytes = segmentBytes
+        self.checksum = checksum
+    }
+
+    /// The same place of bytes with this checksum.
+    package func holding(checksum: UInt64) -> BlockLocation {
+        BlockLocation(
+            stripe: stripe,
+            offset: offset,
+            plainBytes: plainBytes,
+            validBytes: validBytes,
+            segmentBytes: segmentBytes,
+            checksum: checksum
+        )
     }
 
     /// Bytes the block takes of its stripe's payload.
@@ -45,7 +61,8 @@ package struct BlockLocation: Hashable, Sendable {
         offset: Int64,
         plainBytes: Int64,
         validBytes: Int64,
-        segments: [UInt8]
+        segments: [UInt8],
+        checksum: Int64?
     ) throws(DecodeError) -> BlockLocation {
         guard let stripe = StripeID(bytes: stripe) else {
             throw .invalid(field: "stripe", reason: "\(stripe.count) bytes")
@@ -69,7 +86,8 @@ package struct BlockLocation: Hashable, Sendable {
             offset: offset,
             plainBytes: plain,
             validBytes: valid,
-            segmentBytes: lengths
+            segmentBytes: lengths,
+            checksum: checksum.map { UInt64(bitPattern: $0) }
         )
     }
 }

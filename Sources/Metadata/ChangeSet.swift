@@ -56,6 +56,7 @@ struct ChangeSet: Sendable {
     var xattrs: [XattrKey: Edit<[UInt8]>] = [:]
     var blocks: [BlockKey: Edit<BlockLocation>] = [:]
     var residency: [BlockKey: Edit<Residency>] = [:]
+    var passthroughs: [InodeNumber: Edit<Passthrough>] = [:]
     var shards: [StripeID: [ShardRecord]] = [:]
     var forgottenShards: Set<DeadShard> = []
     /// Inodes whose rows are to be deleted everywhere.
@@ -71,7 +72,7 @@ struct ChangeSet: Sendable {
         inodes.isEmpty && stripes.isEmpty && entries.isEmpty && orphans.isEmpty
             && targets.isEmpty && fileKeys.isEmpty && xattrs.isEmpty && blocks.isEmpty
             && residency.isEmpty && shards.isEmpty && forgottenShards.isEmpty && reaped.isEmpty
-            && removedStripes.isEmpty && nextInode == nil && numbers.isEmpty
+            && removedStripes.isEmpty && passthroughs.isEmpty && nextInode == nil && numbers.isEmpty
     }
 
     /// Puts an older set that could not be saved beneath this one.
@@ -87,6 +88,7 @@ struct ChangeSet: Sendable {
         xattrs.merge(older.xattrs) { new, _ in new }
         blocks.merge(older.blocks) { new, _ in new }
         residency.merge(older.residency) { new, _ in new }
+        passthroughs.merge(older.passthroughs) { new, _ in new }
         shards.merge(older.shards) { new, _ in new }
         forgottenShards.formUnion(older.forgottenShards)
         reaped.merge(older.reaped) { new, _ in new }

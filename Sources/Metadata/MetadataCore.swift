@@ -88,8 +88,26 @@ final class MetadataCore: Sendable {
         }
         try check(path, application: application, version: version)
         return try converting { () throws(SQLiteError) in
+            try upgrade(database, from: version)
             try database.useWriteAheadLog(synchronous: .normal, checkpointPages: 0)
             return try MetadataWriter(database)
+        }
+    }
+
+    /// Gives an older database what this version has more, in one transaction.
+    private static func upgrade(
+        _ database: Database,
+        from version: Int64
+    ) throws(SQLiteError) {
+        guard let script = Schema.upgrades[version] else { return }
+        try database.execute("BEGIN IMMEDIATE")
+        do {
+            try database.executeScript(script)
+            try database.execute("PRAGMA user_version=\(Schema.version)")
+            try database.execute("COMMIT")
+        } catch {
+            database.rollback()
+            throw error
         }
     }
 
@@ -107,7 +125,7 @@ final class MetadataCore: Sendable {
         guard application == Schema.applicationID else {
             throw FileSystemError(.invalid, "\(path) is a database of another program")
         }
-        guard version == Schema.version else {
+        guard version == Schema.version || Schema.upgrades[version] != nil else {
             throw FileSystemError(
                 .invalid,
                 "metadata database \(path) has format \(version), and this program knows "

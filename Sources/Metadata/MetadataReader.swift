@@ -38,7 +38,7 @@ final class MetadataReader {
         fileKeyOf = try database.prepare("SELECT wrapped FROM file_key WHERE ino=?")
         xattrsOf = try database.prepare("SELECT name, value FROM xattr WHERE ino=?")
         locationsIn = try database.prepare(
-            "SELECT idx, stripe, offset, plain, valid, segments FROM block "
+            "SELECT idx, stripe, offset, plain, valid, segments, checksum FROM block "
                 + "WHERE ino=? AND idx>=? AND idx<? ORDER BY idx"
         )
         residencyIn = try database.prepare(
@@ -138,7 +138,8 @@ final class MetadataReader {
                     offset: row.integer(2),
                     plainBytes: row.integer(3),
                     validBytes: row.integer(4),
-                    segments: row.blob(5)
+                    segments: row.blob(5),
+                    checksum: row.isNull(6) ? nil : row.integer(6)
                 )
             else { return nil }
             return (BlockIndex(index), location)
@@ -343,6 +344,22 @@ final class MetadataReader {
     func orphans() throws(FileSystemError) -> [InodeNumber] {
         try rows(try prepare("SELECT ino FROM orphan ORDER BY ino"), [], or: "an orphan") { row in
             UInt64(exactly: row.integer(0)).map { InodeNumber($0) }
+        }
+    }
+
+    func passthroughs() throws(FileSystemError) -> [Passthrough] {
+        try rows(
+            try prepare("SELECT ino, synced, modified FROM passthrough ORDER BY ino"),
+            [],
+            or: "a passthrough"
+        ) { row in
+            UInt64(exactly: row.integer(0)).map {
+                Passthrough(
+                    ino: InodeNumber($0),
+                    isSynced: row.integer(1) != 0,
+                    modified: Timestamp(nanosecondsSince1970: row.integer(2))
+                )
+            }
         }
     }
 

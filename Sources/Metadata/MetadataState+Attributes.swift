@@ -51,7 +51,8 @@ extension MetadataState {
         if isGrowing { resize(inode, to: size) }
         if let now {
             inode.row.attributes.modified = now
-            inode.row.attributes.changed = now
+            // What was written unseen is told late: a change since then is newer.
+            inode.row.attributes.changed = max(inode.row.attributes.changed, now)
         }
         markDirty(inode)
         return inode.row.attributes

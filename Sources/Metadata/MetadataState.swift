@@ -34,6 +34,9 @@ final class MetadataState {
     /// Files made without a name that have had none yet; of other orphans none comes back.
     var unnamed: Set<InodeNumber> = []
 
+    /// Rows of the table `passthrough` as the database has them.
+    private var savedPassthroughs: Set<InodeNumber> = []
+
     var nextInode: UInt64
     var totals: MetadataTotals
     var dirty: DirtyLedger
@@ -61,6 +64,7 @@ final class MetadataState {
         for block in try reader.dirtyBlocks() {
             dirty.mark(block.key, since: block.since, bytes: block.bytes)
         }
+        savedPassthroughs = Set(try reader.passthroughs().map(\.ino))
         guard try reader.inode(.root)?.attributes.kind == .directory else {
             throw FileSystemError(.corrupt, "metadata database: it has no root directory")
         }
@@ -83,6 +87,20 @@ final class MetadataState {
 
     func setNumber(_ key: String, _ number: Int64) {
         changes.numbers[key] = number
+        changes.operations += 1
+    }
+
+    // MARK: Passthrough
+
+    func setPassthrough(_ row: Passthrough) {
+        changes.passthroughs[row.ino] = .put(row)
+        changes.operations += 1
+    }
+
+    /// Takes the row away; one that was never saved costs nothing.
+    func removePassthrough(_ ino: InodeNumber) {
+        let isUnknown = saving?.passthroughs[ino] == nil && !savedPassthroughs.contains(ino)
+        changes.passthroughs[ino] = isUnknown ? nil : .remove
         changes.operations += 1
     }
 
@@ -124,6 +142,13 @@ final class MetadataState {
 
     /// The set taken last is in the database.
     func finishSaving() {
+        for (ino, edit) in saving?.passthroughs ?? [:] {
+            if case .put = edit {
+                savedPassthroughs.insert(ino)
+            } else {
+                savedPassthroughs.remove(ino)
+            }
+        }
         saving = nil
         isFailing = false
     }

@@ -19,6 +19,7 @@ final class MetadataWriter {
     private let putBlock, removeBlock, removeBlocks: Statement
     private let putResidency, removeResidency, removeResidencies: Statement
     private let putStripe, removeStripe, putShard, removeShard, removeShards: Statement
+    private let putPassthrough, removePassthrough: Statement
     private let putOrphan, removeOrphan, putMeta: Statement
 
     init(_ database: Database) throws(SQLiteError) {
@@ -39,8 +40,8 @@ final class MetadataWriter {
         removeXattr = try database.prepare("DELETE FROM xattr WHERE ino=? AND name=?")
         removeXattrs = try database.prepare("DELETE FROM xattr WHERE ino=?")
         putBlock = try database.prepare(
-            "REPLACE INTO block(ino, idx, stripe, offset, plain, valid, segments) "
-                + "VALUES(?,?,?,?,?,?,?)"
+            "REPLACE INTO block(ino, idx, stripe, offset, plain, valid, segments, checksum) "
+                + "VALUES(?,?,?,?,?,?,?,?)"
         )
         removeBlock = try database.prepare("DELETE FROM block WHERE ino=? AND idx=?")
         removeBlocks = try database.prepare("DELETE FROM block WHERE ino=?")
@@ -59,6 +60,10 @@ final class MetadataWriter {
         )
         removeShard = try database.prepare("DELETE FROM shard WHERE stripe=? AND idx=?")
         removeShards = try database.prepare("DELETE FROM shard WHERE stripe=?")
+        putPassthrough = try database.prepare(
+            "REPLACE INTO passthrough(ino, synced, modified) VALUES(?,?,?)"
+        )
+        removePassthrough = try database.prepare("DELETE FROM passthrough WHERE ino=?")
         putOrphan = try database.prepare("REPLACE INTO orphan(ino) VALUES(?)")
         removeOrphan = try database.prepare("DELETE FROM orphan WHERE ino=?")
         putMeta = try database.prepare("REPLACE INTO meta(key, value) VALUES(?,?)")
@@ -152,6 +157,8 @@ final class MetadataWriter {
                 try statement.bind(5, Int64(location.plainBytes))
                 try statement.bind(6, Int64(location.validBytes))
                 try statement.bind(7, location.encodedSegments)
+                let checksum = location.checksum.map { Value.integer(Int64(bitPattern: $0)) }
+                try statement.bind(8, checksum ?? .null)
             }
             try statement.run()
         }
@@ -165,6 +172,15 @@ final class MetadataWriter {
                 try statement.bind(5, since.map { .integer($0) } ?? .null)
             }
             try statement.run()
+        }
+        for (ino, edit) in set.passthroughs {
+            let number = Value.integer(Int64(ino.rawValue))
+            switch edit {
+            case .put(let row):
+                let modified = Value.integer(row.modified.nanosecondsSince1970)
+                try putPassthrough.run(number, .integer(row.isSynced ? 1 : 0), modified)
+            case .remove: try removePassthrough.run(number)
+            }
         }
         for stripe in set.stripes { try save(stripe) }
         for (id, shards) in set.shards {

@@ -8,7 +8,7 @@ enum Schema {
     /// `PRAGMA user_version`.
     ///
     /// A change of the text below is a new version.
-    static let version: Int64 = 1
+    static let version: Int64 = 2
 
     static let text = """
         CREATE TABLE meta(
@@ -69,6 +69,7 @@ enum Schema {
             plain INTEGER NOT NULL,
             valid INTEGER NOT NULL,
             segments BLOB NOT NULL,
+            checksum INTEGER,
             PRIMARY KEY(ino, idx)
         ) WITHOUT ROWID;
         CREATE INDEX block_stripe ON block(stripe);
@@ -80,6 +81,11 @@ enum Schema {
             dirty_since INTEGER,
             PRIMARY KEY(ino, idx)
         ) WITHOUT ROWID;
+        CREATE TABLE passthrough(
+            ino INTEGER PRIMARY KEY,
+            synced INTEGER NOT NULL,
+            modified INTEGER NOT NULL
+        );
         CREATE TABLE stripe(
             id BLOB PRIMARY KEY,
             k INTEGER NOT NULL,
@@ -101,6 +107,19 @@ enum Schema {
         ) WITHOUT ROWID;
 
         """
+
+    /// What makes a database of the version before one of this version.
+    static let upgrades: [Int64: String] = [
+        1: """
+        ALTER TABLE block ADD COLUMN checksum INTEGER;
+        CREATE TABLE passthrough(
+            ino INTEGER PRIMARY KEY,
+            synced INTEGER NOT NULL,
+            modified INTEGER NOT NULL
+        );
+
+        """
+    ]
 }
 
 /// Keys of the table `meta`.

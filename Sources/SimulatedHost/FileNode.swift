@@ -20,6 +20,8 @@ final class FileNode: @unchecked Sendable {
     /// Sizes the file had since the last sync, the newest last.
     private var sizes: [(size: UInt64, order: UInt64)] = []
 
+    /// When its content changed last.
+    var modified = Timestamp(seconds: 0, nanoseconds: 0)
     /// Names that programs see.
     var links = 0
     /// Open files of the living process.

@@ -1,5 +1,6 @@
 import Disk
 import Glibc
+import Primitives
 
 /// A file or directory of a simulated disk, opened by one life of its machine.
 final class OpenFile: SimulatedFile {
@@ -91,6 +92,19 @@ final class OpenFile: SimulatedFile {
     func isOpenOnce() throws(DiskError) -> Bool {
         guard case .file(let file) = node else { return false }
         return try disk.look(path, life) { file.opens == 1 }
+    }
+
+    func stamp() throws(DiskError) -> FileStamp {
+        guard case .file(let file) = node else {
+            throw DiskError("stat", path, errno: EISDIR)
+        }
+        return try disk.look(path, life) {
+            FileStamp(
+                size: file.size,
+                modified: file.modified,
+                allocatedBytes: file.allocatedBytes
+            )
+        }
     }
 
     func truncate(to size: UInt64) throws(DiskError) {

@@ -173,6 +173,7 @@ extension SimulatedDisk.State {
     ) {
         let before = file.allocatedBytes
         body(order)
+        if let now = Simulation.current?.now() { file.modified = now }
         usedBytes = usedBytes - min(before, usedBytes) + file.allocatedBytes
     }
 

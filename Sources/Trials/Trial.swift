@@ -59,6 +59,8 @@ package final class Trial: Sendable {
         configuration.cacheBytesMax = scene.cacheBytesMax
         configuration.dirtyBytesMax = scene.dirtyBytesMax
         configuration.dirtyAgeSeconds = scene.dirtyAgeSeconds
+        configuration.passthroughCacheBytesMin = scene.passesThrough ? 0 : .max
+        configuration.passthroughFreeBytesMin = 0
         configuration.metadataLimits = Self.smallLimits
         self.configuration = configuration
         state = Mutex(

@@ -31,6 +31,8 @@ struct TrialScene {
     let dirtyAgeSeconds: Double
     let volumeID: VolumeID
     let key: VolumeKey
+    /// Whether programs write to files of the cache where they may, as the kernel does it.
+    let passesThrough: Bool
 
     init(seed: UInt64) throws(TrialFailure) {
         var random = SeededGenerator(seed: seed ^ 0x5ce_0e5)
@@ -48,5 +50,6 @@ struct TrialScene {
         cacheBytesMax = UInt64.random(in: 2...8, using: &random) << 20
         dirtyBytesMax = UInt64.random(in: 1...5, using: &random) << 20
         dirtyAgeSeconds = Double.random(in: 0.2...2, using: &random)
+        passesThrough = Int.random(in: 0..<3, using: &random) > 0
     }
 }

@@ -49,10 +49,11 @@ final class ContentTable: Sendable {
 
 extension FileContent {
     /// Whether something is known here that the metadata does not hold: an acknowledged sync of
-    /// dirty bytes, or the snapshot of an upload under way.
+    /// dirty bytes, the snapshot of an upload under way, or who has it open.
     fileprivate var isPinned: Bool {
         state.read { state in
-            state.holdsAcknowledged || state.blocks.values.contains { $0.snapshotTaken }
+            state.holdsAcknowledged || state.passage != nil || state.requestHandles > 0
+                || state.blocks.values.contains { $0.snapshotTaken }
         }
     }
 }

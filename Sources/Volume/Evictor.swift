@@ -149,7 +149,7 @@ final class Evictor: Sendable {
             return 0
         }
         return try content.state.write { state throws(FileSystemError) in
-            guard !state.isReaped else { return 0 }
+            guard !state.isReaped, state.passage == nil else { return 0 }
             var evicted: [BlockIndex] = []
             var bytes: UInt64 = 0
             for index in indices {

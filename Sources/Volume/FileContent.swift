@@ -26,6 +26,8 @@ struct FileContentState: Sendable {
         var syncedVersion: UInt64 = 0
         /// Whether an upload took a snapshot under the present token.
         var snapshotTaken = false
+        /// XXH3-64 of that snapshot.
+        var snapshotChecksum: UInt64?
         /// Counts changes, to tell a snapshot from what the block became.
         var version: UInt64 = 0
 
@@ -56,6 +58,10 @@ struct FileContentState: Sendable {
     ///
     /// What destroys cached bytes must then be durable in the metadata first.
     var holdsAcknowledged = false
+    /// Openings whose reads and writes are requests, where the kernel could do them itself.
+    var requestHandles = 0
+    /// How it is open while the kernel reads or writes its cache file by itself.
+    var passage: Passage?
     /// Whether the inode is gone; nothing may be cached for it any more.
     var isReaped = false
 }

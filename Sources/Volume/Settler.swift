@@ -18,6 +18,7 @@ final class Settler: Sendable {
     private let metadata: MetadataStore
     private let cache: CacheStore
     private let contents: ContentTable
+    private let passthrough: PassthroughFiles
     private let logger: Logger
     private let isStopping = Condition(false)
     private let thread = Mutex<Thread?>(nil)
@@ -27,12 +28,14 @@ final class Settler: Sendable {
         metadata: MetadataStore,
         cache: CacheStore,
         contents: ContentTable,
+        passthrough: PassthroughFiles,
         logger: Logger
     ) {
         age = .seconds(configuration.settleSeconds)
         self.metadata = metadata
         self.cache = cache
         self.contents = contents
+        self.passthrough = passthrough
         self.logger = logger
     }
 
@@ -56,7 +59,9 @@ final class Settler: Sendable {
                 isStopping.wait(for: min(Self.tick, age)) { $0 ? true : nil } ?? false
             if mustStop { return }
             do throws(FileSystemError) {
-                if try settle(before: Clock.monotonic() - age) { try metadata.sync() }
+                let hasTended = try passthrough.tend(age: age)
+                let hasSettled = try settle(before: Clock.monotonic() - age)
+                if hasTended || hasSettled { try metadata.sync() }
             } catch {
                 logger.warning("old changes are not safe from a power cut: \(error.message)")
             }

@@ -64,6 +64,8 @@ final class Uploader: Sendable {
         let version: UInt64
         let token: Timestamp
         let sealed: StripeBuilder.SealedBlock
+        /// XXH3-64 of the plain bytes.
+        let checksum: UInt64
         var plainBytes: UInt64 { UInt64(sealed.location.plainBytes) }
     }
 
@@ -362,7 +364,7 @@ final class Uploader: Sendable {
         try content.load(from: metadata, cachePath: cache.path(of: content.ino))
         guard let fileKey = try fileKey(of: content) else { return nil }
         let found = try content.state.write {
-            state throws(FileSystemError) -> (Int, UInt64, Timestamp)? in
+            state throws(FileSystemError) -> (Int, UInt64, Timestamp, UInt64)? in
             guard var block = state.blocks[key.index.rawValue], let token = block.dirtySince,
                 !state.isReaped
             else { return nil }
@@ -375,17 +377,16 @@ final class Uploader: Sendable {
                 return nil
             }
             let plain = Int(min(UInt64(Geometry.blockBytes), size - key.index.offset))
-            guard builder.hasRoom(plainBytes: plain) else { return (0, 0, token) }
-            try cache.read(
-                key.ino,
-                offset: key.index.offset,
-                into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<plain])
-            )
+            guard builder.hasRoom(plainBytes: plain) else { return (0, 0, token, 0) }
+            let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<plain])
+            try cache.read(key.ino, offset: key.index.offset, into: bytes)
+            let checksum = XXH3.hash64(UnsafeRawBufferPointer(bytes))
             block.snapshotTaken = true
+            block.snapshotChecksum = checksum
             state.blocks[key.index.rawValue] = block
-            return (plain, block.version, token)
+            return (plain, block.version, token, checksum)
         }
-        guard let (plain, version, token) = found else { return nil }
+        guard let (plain, version, token, checksum) = found else { return nil }
         guard plain > 0 else { return Taken(snapshot: nil) }
         let sealed = try builder.add(
             UnsafeRawBufferPointer(rebasing: buffer[..<plain]),
@@ -397,7 +398,8 @@ final class Uploader: Sendable {
                 index: key.index,
                 version: version,
                 token: token,
-                sealed: sealed
+                sealed: sealed,
+                checksum: checksum
             )
         )
     }
@@ -473,6 +475,16 @@ final class Uploader: Sendable {
         try complete(solid, of: record)
     }
 
+    /// Makes those files durable here whose cache file is to tell, after a power cut, what they
+    /// hold: it must not be older than what is placed.
+    private func makeDurable(_ snapshots: [Snapshot]) throws(FileSystemError) {
+        var inodes = Set<InodeNumber>()
+        for snapshot in snapshots where snapshot.content.state.read({ $0.isTrustedWhole }) {
+            inodes.insert(snapshot.content.ino)
+        }
+        for ino in inodes.sorted(by: { $0.rawValue < $1.rawValue }) { try cache.sync(ino) }
+    }
+
     /// Records a stripe as placed, durably, and then its blocks as clean in memory.
     private func complete(
         _ snapshots: [Snapshot],
@@ -484,12 +496,13 @@ final class Uploader: Sendable {
             return state.lastCompleting
         }
         defer { state.update { _ = $0.completing.remove(number) } }
+        try makeDurable(snapshots)
         try metadata.completeStripe(
             stripe.id,
             blocks: snapshots.map {
                 PlacedBlock(
                     key: Metadata::BlockKey($0.content.ino, $0.index),
-                    location: $0.sealed.location,
+                    location: $0.sealed.location.holding(checksum: $0.checksum),
                     token: $0.token
                 )
             }
@@ -502,7 +515,7 @@ final class Uploader: Sendable {
                 guard var block = state.blocks[snapshot.index.rawValue],
                     block.version == snapshot.version, block.dirtySince == snapshot.token
                 else { return }
-                block.location = snapshot.sealed.location
+                block.location = snapshot.sealed.location.holding(checksum: snapshot.checksum)
                 block.dirtySince = nil
                 block.snapshotTaken = false
                 block.isSynced = false

@@ -29,6 +29,13 @@ package struct VolumeConfiguration: Sendable {
     /// seconds: as long as Linux leaves pages unwritten (`vm.dirty_expire_centisecs`).
     package var settleSeconds: Double = 30
 
+    /// Free bytes of the cache's disk below which no file is opened for the kernel to write by
+    /// itself: such a writer cannot be told to wait until what is placed has made room.
+    package var passthroughFreeBytesMin: UInt64 = 16 << 30
+
+    /// Cap on cached bytes below which none is either: whoever sets it lower wants less here.
+    package var passthroughCacheBytesMin: UInt64 = 1 << 30
+
     /// The bounds of the metadata store.
     package var metadataLimits = MetadataLimits()
 

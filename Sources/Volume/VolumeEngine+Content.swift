@@ -189,6 +189,9 @@ extension VolumeEngine {
         in state: borrowing FileContentState
     ) {
         do throws(FileSystemError) {
+            // Of a file that the kernel writes by itself nobody knows which bytes are not those of
+            // another write.
+            guard state.passage == nil else { return }
             for index in empty where state.blocks[index]?.dirtySince == nil {
                 let start = BlockIndex(index).offset
                 try cache.punch(ino, start..<start + UInt64(Geometry.blockBytes))
@@ -247,9 +250,7 @@ extension VolumeEngine {
         wait: Wait
     ) throws(FileSystemError) {
         guard wait == .allowed else { throw Self.wouldWait }
-        if try metadata.attributes(of: ino).kind == .regular {
-            try loaded(ino).sync(cache, metadata)
-        }
+        if try metadata.attributes(of: ino).kind == .regular { try syncContent(of: ino) }
         try metadata.sync()
     }
 
@@ -257,8 +258,14 @@ extension VolumeEngine {
     /// names them only with its next sync.
     func syncBytes(of ino: InodeNumber, wait: Wait) throws(FileSystemError) {
         let content = try loaded(ino)
-        guard content.hasUnsynced else { return }
+        guard content.hasUnsynced || passthrough.hasUnsynced(content) else { return }
         guard wait == .allowed else { throw Self.wouldWait }
+        try syncContent(of: ino)
+    }
+
+    private func syncContent(of ino: InodeNumber) throws(FileSystemError) {
+        let content = try known(ino)
+        if try passthrough.sync(content) { return }
         try content.sync(cache, metadata)
     }
 
@@ -284,6 +291,12 @@ extension VolumeEngine {
 
     /// The content of a regular file, its blocks known.
     func loaded(_ ino: InodeNumber) throws(FileSystemError) -> FileContent {
+        try passthrough.written.record(ino, in: metadata)
+        return try known(ino)
+    }
+
+    /// As `loaded`; of a file that the kernel writes by itself the metadata may lag behind.
+    private func known(_ ino: InodeNumber) throws(FileSystemError) -> FileContent {
         let content = contents.content(of: ino)
         content.lastUse.store(Self.monotonicSeconds, ordering: .relaxed)
         try content.load(from: metadata, cachePath: cache.path(of: ino))

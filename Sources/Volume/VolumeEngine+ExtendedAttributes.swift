@@ -62,6 +62,7 @@ extension VolumeEngine {
     private func placementState(of ino: InodeNumber) throws(FileSystemError) -> String {
         guard try metadata.attributes(of: ino).kind == .regular else { return "placed" }
         let content = try loaded(ino)
+        try passthrough.harvest(content, isAskedFor: true)
         let dirty = content.state.read { state in
             state.blocks.filter { $0.value.dirtySince != nil }.map { BlockIndex($0.key) }
         }

@@ -8,12 +8,12 @@ extension VolumeEngine {
         _ name: EntryName,
         in parent: InodeNumber
     ) throws(FileSystemError) -> Attributes {
-        try metadata.lookup(name, in: parent)
+        passthrough.written.current(try metadata.lookup(name, in: parent))
     }
 
     /// What `stat(2)` tells; also of an inode that lost its last name but is in use.
     package func attributes(of ino: InodeNumber) throws(FileSystemError) -> Attributes {
-        try metadata.attributes(of: ino)
+        passthrough.written.current(try metadata.attributes(of: ino))
     }
 
     /// Makes an inode of any kind and its first name.
@@ -52,7 +52,7 @@ extension VolumeEngine {
     ) throws(FileSystemError) -> Attributes {
         let attributes = try metadata.link(ino, as: name, in: parent, now: now())
         inodes.adopt(ino)
-        return attributes
+        return passthrough.written.current(attributes)
     }
 
     package func unlink(
@@ -137,7 +137,15 @@ extension VolumeEngine {
         after cookie: UInt64,
         limit: Int
     ) throws(FileSystemError) -> [DirectoryEntry] {
-        try metadata.readDirectory(ino, after: cookie, limit: limit)
+        let entries = try metadata.readDirectory(ino, after: cookie, limit: limit)
+        guard !passthrough.written.isEmpty else { return entries }
+        return entries.map { entry in
+            DirectoryEntry(
+                name: entry.name,
+                cookie: entry.cookie,
+                attributes: passthrough.written.current(entry.attributes)
+            )
+        }
     }
 
     // MARK: Access times

@@ -18,6 +18,9 @@ import Primitives
 // | the host went down: a changed block may be torn    | the placed version counts again, or   |
 // |                                                    | none, if no sync had acknowledged the |
 // |                                                    | change                                |
+// | a file that the kernel wrote by itself             | its cache file tells size, time and  |
+// |                                                    | blocks; after the host went down only |
+// |                                                    | if it was synced                      |
 // | a stripe being placed                              | abandoned; its shards are deleted     |
 // | unlinked inodes that were still open               | reaped                                |
 //
@@ -37,6 +40,7 @@ extension VolumeEngine {
             try identity.renew()
         }
         guard !metadata.wasCleanlyClosed else { return }
+        try PassageRecovery(metadata: metadata, cache: cache, logger: logger).run()
         if try metadata.didHostGoDown() {
             try dropCleanResidency(metadata)
             try revertUnsynced(metadata)

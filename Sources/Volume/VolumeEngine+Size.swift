@@ -17,6 +17,10 @@ extension VolumeEngine {
             try resize(ino, to: size, change: change, wait: wait)
             return try metadata.attributes(of: ino)
         }
+        // Times that are set now count, not those of writes before.
+        if passthrough.written.contains(ino) {
+            try passthrough.acceptTimes(of: contents.content(of: ino))
+        }
         return try metadata.setAttributes(change, of: ino, now: now())
     }
 
@@ -41,6 +45,7 @@ extension VolumeEngine {
             let oldSize = try metadata.attributes(of: ino).size
             guard size < oldSize else {
                 _ = try metadata.setAttributes(change, of: ino, now: now())
+                try passthrough.fit(ino, state)
                 return
             }
             if state.holdsAcknowledged, wait == .never { throw Self.wouldWait }
@@ -50,9 +55,10 @@ extension VolumeEngine {
             let mustSync = Self.isSynced(blockHolding: size, in: state)
             try settleBeforeDestroying(&state)
             try cache.truncate(ino, to: size)
+            try passthrough.fit(ino, state)
             // The block counts as durable in the cache: were the cut lost there at a power cut, its
             // old bytes would be back behind it when the file grows again.
-            if mustSync { try cache.sync(ino) }
+            if mustSync || state.isTrustedWhole { try cache.sync(ino) }
         }
     }
 
@@ -118,6 +124,7 @@ extension VolumeEngine {
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { throw Self.gone(ino) }
             try metadata.recordWrite(ino, growingTo: range.upperBound, now: now())
+            try passthrough.fit(ino, state)
         }
     }
 
@@ -127,7 +134,7 @@ extension VolumeEngine {
         range: Range<UInt64>,
         wait: Wait
     ) throws(FileSystemError) {
-        let size = try metadata.attributes(of: ino).size
+        let size = try attributes(of: ino).size
         let end = min(range.upperBound, size)
         guard range.lowerBound < end else { return }
         try zero(ino, range: range.lowerBound..<end, wait: wait)
@@ -180,7 +187,7 @@ extension VolumeEngine {
     ) throws(FileSystemError) {
         guard !range.isEmpty else { return }
         let index = BlockIndex(containing: range.lowerBound).rawValue
-        if content.state.read({ $0.blocks[index] == nil }) { return }
+        if content.state.read({ $0.blocks[index] == nil && $0.passage == nil }) { return }
         try change(content, range: range, wait: wait, growsTo: 0) { () throws(FileSystemError) in
             try cache.zero(content.ino, range)
         }
@@ -203,10 +210,32 @@ extension VolumeEngine {
             try metadata.recordWrite(ino, growingTo: 0, now: now())
             try settleBeforeDestroying(&state)
             try cache.punch(ino, range)
+            if state.isTrustedWhole { try cache.sync(ino) }
         }
     }
 
     // MARK: lseek and copy_file_range
+
+    /// As `seek`, of a file whose cache file knows more than its blocks.
+    private static func seek(
+        in file: Descriptor,
+        from offset: UInt64,
+        to target: SeekTarget
+    ) throws(FileSystemError) -> UInt64 {
+        let found: UInt64?
+        do throws(DiskError) {
+            switch target {
+            case .data: found = try file.nextData(from: offset)
+            case .hole: found = try file.nextHole(from: offset)
+            }
+        } catch {
+            throw FileSystemError(error)
+        }
+        guard let found else {
+            throw FileSystemError(.beyondEnd, "nothing of the kind after offset \(offset)")
+        }
+        return found
+    }
 
     /// The next data or hole at or after `offset`, in whole blocks; the end of the file is a
     /// hole (`man 2 lseek`).
@@ -215,11 +244,14 @@ extension VolumeEngine {
         from offset: UInt64,
         to target: SeekTarget
     ) throws(FileSystemError) -> UInt64 {
+        let content = try loaded(ino)
         let size = try metadata.attributes(of: ino).size
         guard offset < size else {
             throw FileSystemError(.beyondEnd, "offset \(offset) is at or past the end")
         }
-        let content = try loaded(ino)
+        if let file = content.state.read({ $0.passage?.file }) {
+            return try Self.seek(in: file, from: offset, to: target)
+        }
         let data = content.state.read { $0.blocks.keys.sorted() }
         let start = BlockIndex(containing: offset).rawValue
         switch target {

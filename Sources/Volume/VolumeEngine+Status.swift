@@ -16,6 +16,9 @@ package struct EngineStatus: Sendable {
     package let uploadedBytes: UInt64
     package let downloadedBytes: UInt64
     package let degradedReads: UInt64
+    /// Openings that the kernel serves by itself: now, and since the start.
+    package let passthroughOpenings: Int
+    package let passthroughOpeningsTotal: UInt64
     /// Why uploads are not getting through, if they are not.
     package let lastError: String?
     package let shardErrors: [String]
@@ -51,6 +54,8 @@ extension VolumeEngine {
             uploadedBytes: meters.uploadedBytes.load(ordering: .relaxed),
             downloadedBytes: meters.downloadedBytes.load(ordering: .relaxed),
             degradedReads: meters.degradedReads.load(ordering: .relaxed),
+            passthroughOpenings: passthrough.handleCount.load(ordering: .relaxed),
+            passthroughOpeningsTotal: passthrough.openings.load(ordering: .relaxed),
             lastError: meters.lastError,
             shardErrors: meters.shardErrors,
             oldestDirtyAgeSeconds: totals.oldestDirty.map {
@@ -86,6 +91,7 @@ extension VolumeEngine {
     ) throws(FileSystemError) {
         reclaimer.rest()
         defer { reclaimer.rest() }
+        try passthrough.harvestAll()
         try uploader.drain(report: report)
         try settler.settleAll()
     }

@@ -29,6 +29,7 @@ package final class VolumeEngine: Sendable {
     let reclaimer: Reclaimer
     let evictor: Evictor
     let settler: Settler
+    let passthrough: PassthroughFiles
     let custody: VolumeCustody?
     let logger: Logger
     private let isClosed = Mutex(false)
@@ -95,11 +96,19 @@ package final class VolumeEngine: Sendable {
             contents: contents,
             logger: logger
         )
+        passthrough = PassthroughFiles(
+            configuration: configuration,
+            metadata: metadata,
+            cache: cache,
+            contents: contents,
+            logger: logger
+        )
         settler = Settler(
             configuration: configuration,
             metadata: metadata,
             cache: cache,
             contents: contents,
+            passthrough: passthrough,
             logger: logger
         )
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
@@ -125,6 +134,7 @@ package final class VolumeEngine: Sendable {
         else {
             return 0
         }
+        passthrough.finish()
         if drainSeconds > 0, metadata.totals.dirtyBytes > 0 {
             do throws(FileSystemError) {
                 try uploader.drain(seconds: drainSeconds) { _ in }

@@ -10,27 +10,27 @@ import Testing
 @Suite struct StoreTests {
     // MARK: Format
 
-    /// The schema is part of format 1 and never changes within it.
-    @Test func schemaIsThatOfFormat1() throws {
+    /// The schema is part of format 2 and never changes within it.
+    @Test func schemaIsThatOfFormat2() throws {
         try withNewStore { path in
             let database = try Database(path: path)
             let text =
                 try database.query(
                     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
                 ) { $0.text(0) }.joined(separator: ";\n") + ";\n"
-            #expect(text == (try golden()))
+            #expect(text == (try golden(2)))
             #expect(try database.integer("PRAGMA application_id") == 0x4d45_4653)
-            #expect(try database.integer("PRAGMA user_version") == 1)
+            #expect(try database.integer("PRAGMA user_version") == 2)
         }
     }
 
     /// A database filled by SQL, as any program of format 1 may have left it.
-    @Test func databaseOfFormat1IsRead() throws {
+    @Test func databaseOfFormat1IsUpgradedAndRead() throws {
         try withScratch { directory in
             let path = directory + "/volume.db"
             do {
                 let database = try Database(path: path)
-                try database.executeScript(try golden())
+                try database.executeScript(try golden(1))
                 try database.executeScript(Self.contents)
             }
             let store = try MetadataStore(opening: path)
@@ -112,9 +112,9 @@ import Testing
         PRAGMA user_version = 1;
         """
 
-    private func golden() throws -> String {
+    private func golden(_ version: Int) throws -> String {
         let tests = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
-        let path = tests.joined(separator: "/") + "/Golden/metadata/schema-1.sql"
+        let path = tests.joined(separator: "/") + "/Golden/metadata/schema-\(version).sql"
         return String(decoding: try WholeFile.read(path), as: UTF8.self)
     }
 
@@ -176,11 +176,11 @@ import Testing
 
     @Test func databaseOfAnotherProgramOrVersionIsRefused() throws {
         try withNewStore { path in
-            try Database(path: path).execute("PRAGMA user_version=2")
+            try Database(path: path).execute("PRAGMA user_version=3")
             let newer = #expect(throws: FileSystemError.self) {
                 _ = try MetadataStore(opening: path)
             }
-            #expect(newer?.message.contains("has format 2, and this program knows 1") == true)
+            #expect(newer?.message.contains("has format 3, and this program knows 2") == true)
             try Database(path: path).execute("PRAGMA application_id=7")
             let other = #expect(throws: FileSystemError.self) {
                 _ = try MetadataStore(opening: path)

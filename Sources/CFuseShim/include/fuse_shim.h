@@ -24,15 +24,33 @@ extern const int32_t fuse_shim_xattr_create;
 extern const int32_t fuse_shim_xattr_replace;
 extern const int32_t fuse_shim_seek_data;
 extern const int32_t fuse_shim_seek_hole;
+// O_DIRECT of open(2).
+extern const int32_t fuse_shim_open_direct;
 
 // fuse_session_new, which is a macro from libfuse 3.17 on.
 struct fuse_session *fuse_shim_session_new(
     struct fuse_args *args, const struct fuse_lowlevel_ops *ops, void *userdata);
 
 // Lets the session answer INIT with the flags that libfuse 3.14 does not know and the kernel
-// offers: FUSE_HANDLE_KILLPRIV_V2 and FUSE_SETXATTR_EXT. Call after fuse_session_mount. 0 or
-// -errno.
-int fuse_shim_offer_flags(struct fuse_session *session);
+// offers: FUSE_HANDLE_KILLPRIV_V2, FUSE_SETXATTR_EXT and, if wanted, FUSE_PASSTHROUGH, which
+// excludes FUSE_WRITEBACK_CACHE. Call after fuse_session_mount. 0 or -errno.
+int fuse_shim_offer_flags(struct fuse_session *session, bool wants_passthrough);
+
+// Whether the kernel reads and writes backing files by itself if told to; known after INIT.
+bool fuse_shim_has_passthrough(void);
+
+// Gives the kernel an open file to read and write by itself (FUSE_DEV_IOC_BACKING_OPEN); needs
+// CAP_SYS_ADMIN. Its number, more than 0, or -errno.
+int32_t fuse_shim_backing_open(struct fuse_session *session, int fd);
+
+// Takes it back; openings that have it keep it.
+void fuse_shim_backing_close(struct fuse_session *session, int32_t backing);
+
+// As fuse_reply_open and fuse_reply_create, of a file that the kernel reads and writes by itself.
+int fuse_shim_reply_open(fuse_req_t request, uint64_t handle, int32_t backing, bool is_direct);
+int fuse_shim_reply_create(
+    fuse_req_t request, const struct fuse_entry_param *entry, uint64_t handle, int32_t backing,
+    bool is_direct);
 
 // Whether the kernel took FUSE_HANDLE_KILLPRIV_V2; known after INIT.
 bool fuse_shim_has_killpriv(void);

@@ -119,6 +119,7 @@ struct CutMatcher {
         let expected = version.flatMap { node.versions[$0].state }
         guard let expected, expected.linkCount > 0 else { return found.nodes[ino] == nil }
         guard let version, let shown = found.nodes[ino] else { return false }
+        if node.isUnseen, admitsUnseen(node, expected, shown) { return true }
         let operation = state.operations[node.versions[version].operation]
         let before = version > 0 ? node.versions[version - 1].state : nil
         return expected.admits(
@@ -129,6 +130,34 @@ struct CutMatcher {
                 || operation?.ended != nil
                     && !(isPartial && operation?.isLoose == true)
         )
+    }
+
+    /// Whether `shown` is the state of a file that was written unseen: as expected but for its
+    /// times, and for its size, which is one that it had since its last sync.
+    private func admitsUnseen(
+        _ node: Model.Node,
+        _ expected: NodeState,
+        _ shown: NodeState
+    ) -> Bool {
+        let first = node.versions.lastIndex { state.hasEnded($0.operation, by: node.synced) } ?? 0
+        let versions = node.versions[first...]
+        let isKnown = versions.contains { $0.state?.size == shown.size }
+        guard isKnown || isBetween(versions, shown.size) else { return false }
+        var other = expected
+        other.size = shown.size
+        other.modified = shown.modified
+        other.changed = shown.changed
+        return other == shown
+    }
+
+    /// Whether a write that a crash cut off had come so far.
+    private func isBetween(_ versions: ArraySlice<Model.Version>, _ size: UInt64) -> Bool {
+        zip(versions, versions.dropFirst()).contains { before, after in
+            guard state.operations[after.operation]?.ended == nil,
+                let from = before.state?.size, let to = after.state?.size
+            else { return false }
+            return (min(from, to)...max(from, to)).contains(size)
+        }
     }
 
     private func describe(_ ino: InodeNumber, _ expected: NodeState?) -> String {

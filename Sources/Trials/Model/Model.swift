@@ -31,6 +31,11 @@ final class Model: Sendable {
         var versions: [Version]
         var opens = 0
         var content = ContentHistory()
+        /// Whether a program could write to its cache file by itself, so that its size and times
+        /// came to the metadata out of order.
+        var isUnseen = false
+        /// A sync of it that began at this tick has succeeded.
+        var synced = 0
 
         var state: NodeState? { versions.last?.state }
     }
@@ -164,6 +169,8 @@ extension Model.State {
     /// A sync of `ino` that began at `tick` has succeeded.
     mutating func acknowledge(content ino: InodeNumber, since tick: Int) {
         let operations = operations
+        let synced = nodes[ino]?.synced ?? 0
+        nodes[ino]?.synced = Swift.max(synced, tick)
         nodes[ino]?.content.acknowledge { number in
             number == 0 || (operations[number]?.ended).map { $0 <= tick } ?? false
         }

@@ -34,12 +34,19 @@ extension Client {
             guard offset < end else { return nil }
             let tag = client.model.state.withLock { $0.lastOperation + 1 }
             let bytes = Pattern.bytes(tag, count: end - offset, &client.random)
+            let file = client.localFile(ino)
+            let way = file == nil ? "" : " unseen"
             return FileChange(
-                text: "\(kind) \(ino.rawValue) \(offset)..<\(end)",
+                text: "\(kind)\(way) \(ino.rawValue) \(offset)..<\(end)",
                 size: UInt64(max(size, end)),
                 parts: [(offset..<end, bytes)]
             ) { engine throws(FileSystemError) in
-                try engine.write(all: bytes, at: offset, to: ino)
+                guard let file else { return try engine.write(all: bytes, at: offset, to: ino) }
+                do throws(DiskError) {
+                    try file.write(at: UInt64(offset), bytes)
+                } catch {
+                    throw FileSystemError(error)
+                }
             }
         }
     }

@@ -16,8 +16,14 @@ extension Client {
         }
         let offset = isLong ? 0 : Int.random(in: 0...size, using: &random)
         let count = Int.random(in: 1...(isLong ? size + 10 : 70_000), using: &random)
+        let file = localFile(ino)
         let answer = ask { () throws(FileSystemError) in
-            try engine.read(ino, at: offset, count: count)
+            guard let file else { return try engine.read(ino, at: offset, count: count) }
+            do throws(DiskError) {
+                return try file.read(at: UInt64(offset), count: count)
+            } catch {
+                throw FileSystemError(error)
+            }
         }
         switch answer {
         case .down: return

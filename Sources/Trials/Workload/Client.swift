@@ -49,6 +49,10 @@ final class Client {
     let life: Life
     var random: SeededGenerator
     var handles: [InodeNumber] = []
+    /// What each opening may read and write by itself; `nil` if it goes to the engine.
+    private var openings: [InodeNumber: [Descriptor?]] = [:]
+    /// Whether each was given a file at all.
+    private var passing: [InodeNumber: [Bool]] = [:]
 
     init(_ number: Int, engine: VolumeEngine, model: Model, life: Life, seed: UInt64) {
         self.number = number
@@ -140,17 +144,39 @@ final class Client {
             return true
         }
         guard isThere else { return false }
-        if case .done = ask({ () throws(FileSystemError) in
+        let how = ContentOpening(
+            isForWriting: true,
+            isForReading: Bool.random(using: &random),
+            isDirect: Int.random(in: 0..<4, using: &random) == 0,
+            isSynchronous: Int.random(in: 0..<12, using: &random) == 0
+        )
+        let answer = ask { () throws(FileSystemError) -> Descriptor? in
             try engine.open(ino, forWriting: true, truncate: false, wait: .allowed)
-        }) {
+            do throws(FileSystemError) {
+                return try engine.openContent(ino, how, wait: .allowed)
+            } catch {
+                engine.release(ino, forWriting: true)
+                throw error
+            }
+        }
+        if case .done(let file) = answer {
+            openings[ino, default: []].append(how.isDirect ? nil : file)
+            passing[ino, default: []].append(file != nil)
+            if file != nil { model.state.withLock { $0.nodes[ino]?.isUnseen = true } }
             return true
         }
         model.state.withLock { $0.nodes[ino]?.opens -= 1 }
         return false
     }
 
+    /// The local file that an opening of `ino` may read and write by itself, as the kernel would.
+    func localFile(_ ino: InodeNumber) -> Descriptor? { openings[ino]?.last ?? nil }
+
     func close(_ ino: InodeNumber) {
         model.state.withLock { $0.nodes[ino]?.opens -= 1 }
+        _ = openings[ino]?.popLast()
+        let passed = passing[ino]?.popLast() ?? false
+        engine.closeContent(ino, isForWriting: true, passed: passed)
         engine.release(ino, forWriting: true)
     }
 

@@ -155,7 +155,7 @@ extension Fetcher {
         in content: FileContent
     ) throws(FileSystemError) {
         try content.state.write { state throws(FileSystemError) in
-            guard !state.isReaped, var block = state.blocks[index.rawValue],
+            guard !state.isReaped, state.passage == nil, var block = state.blocks[index.rawValue],
                 block.dirtySince == nil, let now = block.location,
                 now.stripe == location.stripe, now.offset == location.offset
             else { return }
