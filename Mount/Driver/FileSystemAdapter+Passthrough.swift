@@ -37,7 +37,7 @@ extension FileSystemAdapter {
             engine.closeContent(ino, isForWriting: how.isForWriting, passed: true)
             if passesThrough.exchange(false, ordering: .relaxed) {
                 logger.warning(
-                    "the kernel takes no files of the cache (\(error)): reading and writing is slower"
+                    "the kernel takes no files of the cache: \(error); all is done by requests"
                 )
             }
             return requests(ino, how)

@@ -75,7 +75,8 @@ extension MountOptions {
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, cache-size=SIZE, dirty-max=SIZE, dirty-age=SECONDS, phrase-file=FILE,
         sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
-        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other, noallow_other, nonempty,
+        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=off|auto, allow_other,
+        noallow_other, nonempty,
         debug, and those of every filesystem; see mount.mefs(8).
         """
 

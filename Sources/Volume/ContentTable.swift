@@ -53,6 +53,7 @@ extension FileContent {
     fileprivate var isPinned: Bool {
         state.read { state in
             state.holdsAcknowledged || state.passage != nil || state.requestHandles > 0
+                || state.mayBeTrustedAgain
                 || state.blocks.values.contains { $0.snapshotTaken }
         }
     }

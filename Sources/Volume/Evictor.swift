@@ -164,7 +164,7 @@ final class Evictor: Sendable {
             }
             guard !evicted.isEmpty else { return 0 }
             _ = try metadata.evict(evicted.map { BlockKey(ino, $0) })
-            try metadata.commit()
+            if state.mayBeTrustedAgain { try metadata.sync() } else { try metadata.commit() }
             DurableStep.note(.blocksEvicted)
             if state.blocks.values.allSatisfy({ $0.dirtySince == nil && $0.resident.isEmpty }) {
                 // Cut and not removed: ext4 is slow to give inodes out again that were freed in the

@@ -62,6 +62,10 @@ struct FileContentState: Sendable {
     var requestHandles = 0
     /// How it is open while the kernel reads or writes its cache file by itself.
     var passage: Passage?
+    /// Whether a power cut may bring the note back that its cache file tells all, which ended.
+    ///
+    /// What destroys cached bytes must sync the metadata first.
+    var mayBeTrustedAgain = false
     /// Whether the inode is gone; nothing may be cached for it any more.
     var isReaped = false
 }

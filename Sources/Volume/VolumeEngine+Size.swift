@@ -48,7 +48,9 @@ extension VolumeEngine {
                 try passthrough.fit(ino, state)
                 return
             }
-            if state.holdsAcknowledged, wait == .never { throw Self.wouldWait }
+            if state.holdsAcknowledged || state.mayBeTrustedAgain, wait == .never {
+                throw Self.wouldWait
+            }
             // One operation of the metadata: the size, and the blocks past it.
             _ = try metadata.setAttributes(change, of: ino, now: now())
             try cutBlocks(of: ino, to: size, in: &state)
@@ -97,7 +99,7 @@ extension VolumeEngine {
     /// Commits the metadata before cached bytes are destroyed, durably if some of them were
     /// acknowledged by an `fsync`: else a power cut could bring back the old size without them.
     func settleBeforeDestroying(_ state: inout FileContentState) throws(FileSystemError) {
-        if state.holdsAcknowledged {
+        if state.holdsAcknowledged || state.mayBeTrustedAgain {
             try metadata.sync()
         } else {
             try metadata.commit()
@@ -204,7 +206,9 @@ extension VolumeEngine {
         let last = BlockIndex(containing: range.upperBound - 1)
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { throw Self.gone(ino) }
-            if state.holdsAcknowledged, wait == .never { throw Self.wouldWait }
+            if state.holdsAcknowledged || state.mayBeTrustedAgain, wait == .never {
+                throw Self.wouldWait
+            }
             try metadata.removeBlocks(ino, first..<last.next)
             state.blocks = state.blocks.filter { !(first...last).contains(BlockIndex($0.key)) }
             try metadata.recordWrite(ino, growingTo: 0, now: now())

@@ -22,6 +22,8 @@ final class PassthroughFiles: Sendable {
     private let cache: CacheStore
     private let contents: ContentTable
     private let logger: Logger
+    /// Files whose note that they are synced has ended, but not yet durably.
+    private let ended = Mutex<Set<InodeNumber>>([])
     /// Openings just now, and all so far.
     let handleCount = Atomic(0)
     let openings = Atomic<UInt64>(0)
@@ -261,6 +263,7 @@ final class PassthroughFiles: Sendable {
     ///
     /// - Returns: Whether something now waits for the metadata's sync.
     func tend(age: Duration) throws(FileSystemError) -> Bool {
+        try forgetEnded()
         var hasSynced = false
         for ino in written.inodes {
             let content = contents.content(of: ino)
@@ -275,6 +278,23 @@ final class PassthroughFiles: Sendable {
             if try sync(content) { hasSynced = true }
         }
         return hasSynced
+    }
+
+    /// Makes the end of notes durable, so that nobody has to when bytes are destroyed.
+    private func forgetEnded() throws(FileSystemError) {
+        let inodes = ended.withLock { ended in
+            defer { ended = [] }
+            return ended
+        }
+        guard !inodes.isEmpty else { return }
+        try metadata.sync()
+        for ino in inodes.sorted(by: { $0.rawValue < $1.rawValue }) {
+            contents.content(of: ino).state.write { state in
+                // Ended once more since.
+                guard !ended.withLock({ $0.contains(ino) }) else { return }
+                state.mayBeTrustedAgain = false
+            }
+        }
     }
 
     /// Learns what was written so far, of every file.
@@ -394,6 +414,9 @@ final class PassthroughFiles: Sendable {
         try metadata.endPassthrough(of: ino)
         written.remove(ino)
         state.passage?.writing = nil
+        guard writing.isSynced else { return }
+        state.mayBeTrustedAgain = true
+        ended.withLock { _ = $0.insert(ino) }
     }
 
     private func onDisk<Result>(
