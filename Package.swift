@@ -186,7 +186,7 @@ let package = Package(
         tests("Primitives"),
         tests("Wire", needs: ["Primitives"]),
         tests("Erasure", needs: ["Primitives"]),
-        tests("Sealing", needs: ["Primitives", "CSealing"]),
+        tests("Sealing", needs: ["Primitives"]),
         tests("Placement", needs: ["Primitives"]),
         tests("Proofs", needs: ["Primitives", "Wire", "Sealing", "Erasure"]),
         tests("Reliability", needs: ["Primitives", "Wire", "Sealing", "Proofs"]),

@@ -17,19 +17,12 @@ struct direction {
 struct csealing_gcm {
     struct direction seal;
     struct direction open;
-    // In their place where the processor can: one key for both directions.
-    struct wide_gcm wide;
-    uint8_t wide_key[CSEALING_KEY_BYTES];
-    int has_wide_key;
-    int is_wide;
 };
 
-static csealing_gcm *new_gcm(int is_wide) {
-    csealing_gcm *gcm = aligned_alloc(_Alignof(csealing_gcm), sizeof *gcm);
+csealing_gcm *csealing_gcm_new(void) {
+    if (!csealing_library()) return NULL;
+    csealing_gcm *gcm = calloc(1, sizeof *gcm);
     if (!gcm) return NULL;
-    memset(gcm, 0, sizeof *gcm);
-    gcm->is_wide = is_wide;
-    if (is_wide) return gcm;
     gcm->seal.context = EVP_CIPHER_CTX_new();
     gcm->open.context = EVP_CIPHER_CTX_new();
     if (!gcm->seal.context || !gcm->open.context) {
@@ -37,15 +30,6 @@ static csealing_gcm *new_gcm(int is_wide) {
         return NULL;
     }
     return gcm;
-}
-
-csealing_gcm *csealing_gcm_new(void) {
-    const struct csealing_library *library = csealing_library();
-    return library ? new_gcm(library->is_wide) : NULL;
-}
-
-csealing_gcm *csealing_gcm_new_of_libcrypto(void) {
-    return csealing_library() ? new_gcm(0) : NULL;
 }
 
 void csealing_gcm_free(csealing_gcm *gcm) {
@@ -73,24 +57,10 @@ static int begin(struct direction *direction, int encrypts, const uint8_t *key,
                                                      (int)associated_count);
 }
 
-static int wide_gcm(csealing_gcm *gcm, int encrypts, const uint8_t *key, const uint8_t *nonce,
-                    const uint8_t *associated, size_t associated_count, const uint8_t *from,
-                    size_t count, uint8_t *to, uint8_t *tag) {
-    if (!gcm->has_wide_key || memcmp(gcm->wide_key, key, CSEALING_KEY_BYTES) != 0) {
-        wide_gcm_expand(key, &gcm->wide);
-        memcpy(gcm->wide_key, key, CSEALING_KEY_BYTES);
-        gcm->has_wide_key = 1;
-    }
-    wide_gcm_crypt(&gcm->wide, encrypts, nonce, associated, associated_count, from, count, to, tag);
-    return 1;
-}
-
 int csealing_gcm_seal(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonce,
                       const uint8_t *associated, size_t associated_count,
                       const uint8_t *plain, size_t count, uint8_t *sealed, uint8_t *tag) {
     if (count > INT_MAX || associated_count > INT_MAX) return 0;
-    if (gcm->is_wide)
-        return wide_gcm(gcm, 1, key, nonce, associated, associated_count, plain, count, sealed, tag);
     EVP_CIPHER_CTX *context = gcm->seal.context;
     int done = 0;
     return begin(&gcm->seal, 1, key, nonce, associated, associated_count) &&
@@ -103,17 +73,8 @@ int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonc
                       const uint8_t *associated, size_t associated_count,
                       const uint8_t *sealed, size_t count, const uint8_t *tag, uint8_t *plain) {
     if (count > INT_MAX || associated_count > INT_MAX) return 0;
-    uint8_t expected[CSEALING_TAG_BYTES];
-    if (gcm->is_wide) {
-        // The tag may lie behind the sealed bytes, and `plain` over both.
-        uint8_t computed[CSEALING_TAG_BYTES];
-        memcpy(expected, tag, sizeof expected);
-        wide_gcm(gcm, 0, key, nonce, associated, associated_count, sealed, count, plain, computed);
-        int is_right = CRYPTO_memcmp(computed, expected, sizeof expected) == 0;
-        if (!is_right) OPENSSL_cleanse(plain, count);
-        return is_right;
-    }
     EVP_CIPHER_CTX *context = gcm->open.context;
+    uint8_t expected[CSEALING_TAG_BYTES];
     memcpy(expected, tag, sizeof expected);
     int done = 0;
     int matches = begin(&gcm->open, 0, key, nonce, associated, associated_count) &&
@@ -128,12 +89,24 @@ int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonc
 // EVP counts in int; a gibibyte at a time stays clear of it.
 static const size_t ctr_chunk_bytes = (size_t)1 << 30;
 
-// The next bytes by libcrypto.
-static int narrow_next(EVP_CIPHER_CTX *context, const uint8_t *from, uint8_t *to, size_t count) {
+int csealing_ctr_begin(struct csealing_ctr *ctr, const uint8_t *key, uint64_t offset) {
+    uint8_t counter[16] = {0};
+    uint64_t block = offset / 16;
+    for (int index = 0; index < 8; index++) counter[15 - index] = (uint8_t)(block >> (8 * index));
+    if (!ctr->context) ctr->context = EVP_CIPHER_CTX_new();
+    if (!ctr->context) return 0;
+    const EVP_CIPHER *cipher =
+        EVP_CIPHER_CTX_get0_cipher(ctr->context) ? NULL : csealing_library()->ctr;
+    if (!EVP_EncryptInit_ex2(ctr->context, cipher, key, counter, NULL)) return 0;
+    uint8_t skipped[16] = {0};
+    return csealing_ctr_next(ctr, skipped, skipped, offset % 16);
+}
+
+int csealing_ctr_next(struct csealing_ctr *ctr, const uint8_t *from, uint8_t *to, size_t count) {
     int done = 0;
     while (count > 0) {
         size_t chunk = count < ctr_chunk_bytes ? count : ctr_chunk_bytes;
-        if (!EVP_EncryptUpdate(context, to, &done, from, (int)chunk)) return 0;
+        if (!EVP_EncryptUpdate(ctr->context, to, &done, from, (int)chunk)) return 0;
         from += chunk;
         to += chunk;
         count -= chunk;
@@ -141,51 +114,13 @@ static int narrow_next(EVP_CIPHER_CTX *context, const uint8_t *from, uint8_t *to
     return 1;
 }
 
-static int narrow_begin(EVP_CIPHER_CTX *context, const uint8_t *key, uint64_t offset) {
-    uint8_t counter[16] = {0};
-    uint64_t block = offset / 16;
-    for (int index = 0; index < 8; index++) counter[15 - index] = (uint8_t)(block >> (8 * index));
-    const EVP_CIPHER *cipher =
-        EVP_CIPHER_CTX_get0_cipher(context) ? NULL : csealing_library()->ctr;
-    if (!EVP_EncryptInit_ex2(context, cipher, key, counter, NULL)) return 0;
-    uint8_t skipped[16] = {0};
-    return narrow_next(context, skipped, skipped, offset % 16);
-}
-
-int csealing_ctr_begin(struct csealing_ctr *ctr, const uint8_t *key, uint64_t offset) {
-    if (!csealing_library()->is_wide) {
-        if (!ctr->narrow) ctr->narrow = EVP_CIPHER_CTX_new();
-        return ctr->narrow && narrow_begin(ctr->narrow, key, offset);
-    }
-    wide_expand(key, &ctr->wide);
-    ctr->wide_offset = offset;
-    return 1;
-}
-
-int csealing_ctr_next(struct csealing_ctr *ctr, const uint8_t *from, uint8_t *to, size_t count) {
-    if (!csealing_library()->is_wide) return narrow_next(ctr->narrow, from, to, count);
-    wide_ctr(&ctr->wide, ctr->wide_offset, from, to, count);
-    ctr->wide_offset += count;
-    return 1;
-}
-
 void csealing_ctr_clear(struct csealing_ctr *ctr) {
-    EVP_CIPHER_CTX_free(ctr->narrow);
-    OPENSSL_cleanse(ctr, sizeof *ctr);
+    EVP_CIPHER_CTX_free(ctr->context);
+    ctr->context = NULL;
 }
 
 int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size_t count) {
     struct csealing_thread *thread = csealing_thread();
     return thread && csealing_ctr_begin(&thread->ctr, key, offset) &&
            csealing_ctr_next(&thread->ctr, bytes, bytes, count);
-}
-
-int csealing_ctr_apply_of_libcrypto(const uint8_t *key, uint64_t offset, uint8_t *bytes,
-                                    size_t count) {
-    if (!csealing_library()) return 0;
-    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
-    int is_done = context && narrow_begin(context, key, offset) &&
-                  narrow_next(context, bytes, bytes, count);
-    EVP_CIPHER_CTX_free(context);
-    return is_done;
 }

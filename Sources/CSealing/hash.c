@@ -200,8 +200,7 @@ struct csealing_masking {
 };
 
 csealing_masking *csealing_masking_new(void) {
-    csealing_masking *masking = aligned_alloc(_Alignof(csealing_masking), sizeof *masking);
-    if (masking) memset(masking, 0, sizeof *masking);
+    csealing_masking *masking = calloc(1, sizeof *masking);
     return csealing_library() ? masking : NULL;
 }
 

@@ -1,9 +1,7 @@
 #include "library.h"
 
-#include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 static struct csealing_library library;
 static int library_is_complete;
@@ -16,7 +14,6 @@ static void free_thread(void *value) {
     struct csealing_thread *thread = value;
     csealing_ctr_clear(&thread->ctr);
     EVP_MD_CTX_free(thread->digest);
-    OPENSSL_cleanse(thread, sizeof *thread);
     free(thread);
     thread_contexts = NULL;
 }
@@ -28,7 +25,6 @@ static void fetch(void) {
     library.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
     for (size_t rank = 0; rank < lanes_kinds_max; rank++)
         library.lanes[rank] = lanes_available(rank);
-    library.is_wide = wide_available();
     library_is_complete = library.gcm && library.ctr && library.sha256 && library.hkdf &&
                           pthread_key_create(&thread_key, free_thread) == 0;
 }
@@ -41,9 +37,8 @@ const struct csealing_library *csealing_library(void) {
 struct csealing_thread *csealing_thread(void) {
     if (thread_contexts) return thread_contexts;
     if (!csealing_library()) return NULL;
-    struct csealing_thread *thread = aligned_alloc(_Alignof(struct csealing_thread), sizeof *thread);
+    struct csealing_thread *thread = calloc(1, sizeof *thread);
     if (!thread) return NULL;
-    memset(thread, 0, sizeof *thread);
     thread->digest = EVP_MD_CTX_new();
     if (!thread->digest || pthread_setspecific(thread_key, thread) != 0) {
         free_thread(thread);

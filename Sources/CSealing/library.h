@@ -6,7 +6,6 @@
 #include <openssl/kdf.h>
 
 #include "lanes.h"
-#include "wide.h"
 
 struct csealing_library {
     EVP_CIPHER *gcm;
@@ -15,17 +14,12 @@ struct csealing_library {
     EVP_KDF *hkdf;
     // What hashes several messages at a time, the widest first, NULL after the last.
     const struct lanes *lanes[lanes_kinds_max + 1];
-    // Whether wide_ctr takes the place of `ctr`.
-    int is_wide;
 };
 
 // A keystream of AES-256-CTR.
 struct csealing_ctr {
-    // libcrypto's, or NULL where wide_ctr takes its place, or before the first use.
-    EVP_CIPHER_CTX *narrow;
-    // Of wide_ctr: the key, and where in its keystream the next bytes are.
-    struct wide_key wide;
-    uint64_t wide_offset;
+    // NULL before the first use.
+    EVP_CIPHER_CTX *context;
 };
 
 // Contexts a thread reuses; freed when the thread ends.
@@ -46,7 +40,7 @@ int csealing_ctr_begin(struct csealing_ctr *ctr, const uint8_t *key, uint64_t of
 // XORs what is at `from` with what comes next of it, to `to`, which may be `from`.
 int csealing_ctr_next(struct csealing_ctr *ctr, const uint8_t *from, uint8_t *to, size_t count);
 
-// Clears it and frees what it has.
+// Frees what it has.
 void csealing_ctr_clear(struct csealing_ctr *ctr);
 
 #endif

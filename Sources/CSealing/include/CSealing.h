@@ -1,5 +1,4 @@
-// The cryptography of MEFS over OpenSSL 3, and wide instructions for what costs most where the
-// processor has them: what would cost an allocation or a
+// The cryptography of MEFS over OpenSSL 3: what would cost an allocation or a
 // fetch per call if Swift spoke EVP itself. Every function returns 1 on success
 // and 0 on failure, and reads and writes the caller's buffers only.
 #ifndef CSEALING_H
@@ -21,8 +20,6 @@
 typedef struct csealing_gcm csealing_gcm;
 
 csealing_gcm *csealing_gcm_new(void);
-// The same by libcrypto alone, which others are checked against.
-csealing_gcm *csealing_gcm_new_of_libcrypto(void);
 void csealing_gcm_free(csealing_gcm *gcm);
 
 // Encrypts `count` bytes; `sealed` may be `plain`.
@@ -39,10 +36,6 @@ int csealing_gcm_open(csealing_gcm *gcm, const uint8_t *key, const uint8_t *nonc
 // XORs `bytes` with the AES-256-CTR keystream of `key` from byte `offset` on.
 // The counter block is the big-endian number of the 16-byte block, from 0.
 int csealing_ctr_apply(const uint8_t *key, uint64_t offset, uint8_t *bytes, size_t count);
-
-// The same by libcrypto alone.
-int csealing_ctr_apply_of_libcrypto(const uint8_t *key, uint64_t offset, uint8_t *bytes,
-                                    size_t count);
 
 int csealing_sha256(const void *bytes, size_t count, uint8_t *digest);
 
