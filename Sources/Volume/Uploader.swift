@@ -308,7 +308,7 @@ final class Uploader: Sendable {
         )
         defer { buffer.deallocate() }
         for key in claimed {
-            guard let taken = try take(key, into: builder, buffer: buffer) else { continue }
+            guard let taken = try takeIfThere(key, into: builder, buffer: buffer) else { continue }
             guard let snapshot = taken.snapshot else { break }
             snapshots.append(snapshot)
         }
@@ -352,6 +352,21 @@ final class Uploader: Sendable {
     /// The outcome of `take`: a snapshot, or none because the stripe is full.
     private struct Taken {
         let snapshot: Snapshot?
+    }
+
+    /// As `take`; `nil` also if the file was removed since it was claimed, which must not keep
+    /// other files waiting.
+    private func takeIfThere(
+        _ key: Key,
+        into builder: StripeBuilder,
+        buffer: UnsafeMutableRawBufferPointer
+    ) throws(FileSystemError) -> Taken? {
+        do throws(FileSystemError) {
+            return try take(key, into: builder, buffer: buffer)
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return nil
+        }
     }
 
     /// Seals a block as it is now; `nil` if it is not dirty any more.
