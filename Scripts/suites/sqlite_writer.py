@@ -13,7 +13,8 @@ import sys
 def connect(path, mode):
     database = sqlite3.connect(path, isolation_level=None, timeout=30)
     database.execute(f"PRAGMA journal_mode={mode}")
-    database.execute("PRAGMA synchronous=FULL")
+    # With FULL, SQLite does not sync the removal of the journal that commits in mode DELETE.
+    database.execute(f"PRAGMA synchronous={'EXTRA' if mode == 'DELETE' else 'FULL'}")
     database.execute("PRAGMA cache_size=-256")
     database.execute("CREATE TABLE IF NOT EXISTS item(id INTEGER PRIMARY KEY, part INTEGER, body BLOB)")
     database.execute("CREATE TABLE IF NOT EXISTS total(id INTEGER PRIMARY KEY, count INTEGER)")

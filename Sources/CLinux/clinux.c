@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -50,6 +51,11 @@ int32_t clinux_rename_no_replace(const char *from, const char *to) {
 
 int32_t clinux_rename_exchange(const char *first, const char *second) {
     return renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE);
+}
+
+int64_t clinux_filesystem_type(const char *path) {
+    struct statfs result;
+    return statfs(path, &result) == 0 ? (int64_t)result.f_type : 0;
 }
 
 int32_t clinux_sync_filesystem(int32_t fd) { return syncfs(fd); }

@@ -38,6 +38,9 @@ int32_t clinux_rename_exchange(const char *first, const char *second);
 // Writes back all of the filesystem that holds fd: syncfs(2).
 int32_t clinux_sync_filesystem(int32_t fd);
 
+// The type of the filesystem that holds path (f_type of statfs(2)); 0 if it cannot be told.
+int64_t clinux_filesystem_type(const char *path);
+
 // getxattr(2), setxattr(2).
 int64_t clinux_get_xattr(const char *path, const char *name, void *value, size_t size);
 int32_t clinux_set_xattr(const char *path, const char *name, const void *value, size_t size);

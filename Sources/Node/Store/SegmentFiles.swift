@@ -20,10 +20,12 @@ final class SegmentFiles: Sendable {
         /// The same file past the page cache, or `nil` where that cannot be had.
         private let direct: Mutex<Descriptor?>
 
-        init(header: SegmentHeader, file: Descriptor) {
+        init(header: SegmentHeader, file: Descriptor, mayBeDirect: Bool) {
             self.header = header
             self.file = file
-            direct = Mutex(try? Descriptor(opening: file.path, .readWrite, .direct))
+            let direct =
+                mayBeDirect ? try? Descriptor(opening: file.path, .readWrite, .direct) : nil
+            self.direct = Mutex(direct)
         }
 
         var number: UInt64 { header.number }
@@ -75,12 +77,15 @@ final class SegmentFiles: Sendable {
 
     private let directory: String
     private let node: NodeID
+    /// Whether the disk is read and written around the page cache.
+    private let isDirect: Bool
     private let state = Mutex(State())
 
     init(directory: String, node: NodeID) throws(DiskError) {
         self.directory = directory
         self.node = node
         try Directory.make(directory)
+        isDirect = Host.takesDirectTransfers(directory)
     }
 
     /// The numbers of the files there, ascending.
@@ -106,7 +111,7 @@ final class SegmentFiles: Sendable {
         try file.truncate(to: UInt64(SegmentRecord.alignment))
         try file.syncData()
         try Directory.sync(directory)
-        let segment = Segment(header: header, file: file)
+        let segment = Segment(header: header, file: file, mayBeDirect: isDirect)
         remember(segment)
         return segment
     }
@@ -141,7 +146,7 @@ final class SegmentFiles: Sendable {
                 description: "\(path) is segment \(header.number) by its header; rename it back"
             )
         }
-        let segment = Segment(header: header, file: file)
+        let segment = Segment(header: header, file: file, mayBeDirect: isDirect)
         remember(segment)
         return segment
     }
