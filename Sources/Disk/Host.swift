@@ -24,8 +24,8 @@ package enum Host {
         return UInt64(space.f_blocks) &* UInt64(space.f_frsize)
     }
 
-    /// Whether transfers around the page cache (`Descriptor.Options.direct`) can be relied on in the
-    /// filesystem that holds `path`.
+    /// Whether transfers around the page cache (`Descriptor.Options.direct`) can be relied on in
+    /// the filesystem that holds `path`.
     ///
     /// So on ext4, XFS, Btrfs and F2FS. Filesystems of programs (FUSE) and of networks often take
     /// the option without being made for it. Numbers: `man 2 statfs`.
