@@ -42,12 +42,7 @@ struct PassageRecovery {
         guard WholeFile.exists(cache.path(of: ino)) else { return }
         let attributes = try metadata.attributes(of: ino)
         let file = try cache.openFile(ino)
-        let stamp: FileStamp
-        do throws(DiskError) {
-            stamp = try file.stamp()
-        } catch {
-            throw FileSystemError(error)
-        }
+        let stamp = try onDisk { () throws(DiskError) in try file.stamp() }
         let isCut = stamp.size < attributes.size
         if isCut {
             var change = AttributeChange()

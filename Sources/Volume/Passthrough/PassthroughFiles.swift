@@ -145,11 +145,15 @@ final class PassthroughFiles: Sendable {
     /// The inode's cache file, as long as the file.
     private func fitted(_ ino: InodeNumber) throws(FileSystemError) -> Descriptor {
         let file = try cache.openFile(ino)
+        try fit(file, ino)
+        return file
+    }
+
+    private func fit(_ file: Descriptor, _ ino: InodeNumber) throws(FileSystemError) {
         let size = try metadata.attributes(of: ino).size
         try onDisk { () throws(DiskError) in
             if try file.size() != size { try file.truncate(to: size) }
         }
-        return file
     }
 
     private func beginWriting(
@@ -345,10 +349,7 @@ final class PassthroughFiles: Sendable {
     /// the content's lock for writing.
     func fit(_ ino: InodeNumber, _ state: borrowing FileContentState) throws(FileSystemError) {
         guard let file = state.passage?.file else { return }
-        let size = try metadata.attributes(of: ino).size
-        try onDisk { () throws(DiskError) in
-            if try file.size() != size { try file.truncate(to: size) }
-        }
+        try fit(file, ino)
         try written.accept(ino)
     }
 
@@ -417,15 +418,5 @@ final class PassthroughFiles: Sendable {
         guard writing.isSynced else { return }
         state.mayBeTrustedAgain = true
         ended.withLock { _ = $0.insert(ino) }
-    }
-
-    private func onDisk<Result>(
-        _ body: () throws(DiskError) -> Result
-    ) throws(FileSystemError) -> Result {
-        do throws(DiskError) {
-            return try body()
-        } catch {
-            throw FileSystemError(error)
-        }
     }
 }

@@ -68,7 +68,7 @@ final class WrittenFiles: Sendable {
     /// Has the metadata learn size and times, if they are news.
     func record(_ ino: InodeNumber, in metadata: MetadataStore) throws(FileSystemError) {
         guard !isEmpty, let known = files.withLock({ $0[ino] }) else { return }
-        let now = try Self.stamp(known.file)
+        let now = try onDisk { () throws(DiskError) in try known.file.stamp() }
         guard now.differs(from: known.stamp) else { return }
         set(ino, now)
         do throws(FileSystemError) {
@@ -92,18 +92,10 @@ final class WrittenFiles: Sendable {
     /// Takes the cache file as it is now for what the metadata knows: it was changed by a request.
     func accept(_ ino: InodeNumber) throws(FileSystemError) {
         guard !isEmpty, let known = files.withLock({ $0[ino] }) else { return }
-        set(ino, try Self.stamp(known.file))
+        set(ino, try onDisk { () throws(DiskError) in try known.file.stamp() })
     }
 
     private func set(_ ino: InodeNumber, _ stamp: FileStamp) {
         files.withLock { $0[ino]?.stamp = stamp }
-    }
-
-    private static func stamp(_ file: Descriptor) throws(FileSystemError) -> FileStamp {
-        do throws(DiskError) {
-            return try file.stamp()
-        } catch {
-            throw FileSystemError(error)
-        }
     }
 }
