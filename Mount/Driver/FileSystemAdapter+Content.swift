@@ -117,7 +117,11 @@ extension FileSystemAdapter {
             if how.truncates, how.killsPrivileges {
                 try engine.stripPrivileges(of: ino, by: caller)
             }
-            return try open(ino, how, truncates: how.truncates, isNew: false, wait: wait)
+            do throws(FileSystemError) {
+                return try open(ino, how, truncates: how.truncates, isNew: false, wait: wait)
+            } catch {
+                throw error.code == .notFound ? FileSystemError(.stale, error.message) : error
+            }
         } reply: { [self] request, service in
             if how.isForWriting { writers.add(ino) }
             guard !request.replyOpened(forWriting: how.isForWriting, service) else { return }

@@ -237,6 +237,11 @@ final class MountProcess: Sendable {
 
     /// Places what is dirty, for as long as the options allow.
     private func drain() {
+        do throws(FileSystemError) {
+            try engine.learnWritten()
+        } catch {
+            logger.warning("some changes are not known yet: \(error.message)")
+        }
         let dirty = engine.status().totals.dirtyBytes
         guard dirty > 0, options.drainSeconds > 0 else { return }
         let isDrained = state.withLock { $0.isDrained }

@@ -20,6 +20,7 @@ extension FileSystemError.Code {
     package var verdict: Verdict {
         switch self {
         case .notFound: Verdict(errno: ENOENT)
+        case .stale: Verdict(errno: ESTALE)
         case .exists: Verdict(errno: EEXIST)
         case .notDirectory: Verdict(errno: ENOTDIR)
         case .isDirectory: Verdict(errno: EISDIR)

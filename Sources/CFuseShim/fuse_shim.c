@@ -1,10 +1,10 @@
 #include "fuse_shim.h"
+#include "requests.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -99,15 +99,13 @@ static ssize_t write_reply(int fd, struct iovec *iov, int count, void *userdata)
     return writev(fd, iov, count);
 }
 
-static ssize_t read_request(int fd, void *bytes, size_t size, void *userdata) {
-    (void)userdata;
-    return read(fd, bytes, size);
-}
-
 int fuse_shim_offer_flags(struct fuse_session *session, bool passthrough) {
     atomic_store(&wants_passthrough, passthrough);
-    static const struct fuse_custom_io io = {.writev = write_reply, .read = read_request};
-    return fuse_session_custom_io(session, &io, fuse_session_fd(session));
+    int fd = fuse_session_fd(session);
+    // Who reads looks again for a while before it sleeps.
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) != 0) return -errno;
+    static const struct fuse_custom_io io = {.writev = write_reply, .read = fuse_shim_read_request};
+    return fuse_session_custom_io(session, &io, fd);
 }
 
 bool fuse_shim_has_passthrough(void) { return atomic_load(&has_passthrough); }
@@ -184,8 +182,7 @@ bool fuse_shim_has_killpriv(void) {
     return atomic_load(&taken_flags) & FUSE_HANDLE_KILLPRIV_V2;
 }
 
-// Copies the fixed part of the request that follows the header; false if it is not there.
-static bool body(const struct fuse_buf *buffer, void *into, size_t size) {
+bool fuse_shim_request_body(const struct fuse_buf *buffer, void *into, size_t size) {
     if (buffer->size < sizeof(struct fuse_in_header) + size) return false;
     memcpy(into, (const char *)buffer->mem + sizeof(struct fuse_in_header), size);
     return true;
@@ -195,19 +192,19 @@ static bool asks_to_kill_privileges(const struct fuse_buf *buffer, uint32_t opco
     switch (opcode) {
     case FUSE_WRITE: {
         struct fuse_write_in in;
-        return body(buffer, &in, sizeof in) && in.write_flags & FUSE_WRITE_KILL_SUIDGID;
+        return fuse_shim_request_body(buffer, &in, sizeof in) && in.write_flags & FUSE_WRITE_KILL_SUIDGID;
     }
     case FUSE_SETATTR: {
         struct fuse_setattr_in in;
-        return body(buffer, &in, sizeof in) && in.valid & FATTR_KILL_SUIDGID;
+        return fuse_shim_request_body(buffer, &in, sizeof in) && in.valid & FATTR_KILL_SUIDGID;
     }
     case FUSE_OPEN: {
         struct fuse_open_in in;
-        return body(buffer, &in, sizeof in) && in.open_flags & FUSE_OPEN_KILL_SUIDGID;
+        return fuse_shim_request_body(buffer, &in, sizeof in) && in.open_flags & FUSE_OPEN_KILL_SUIDGID;
     }
     case FUSE_CREATE: {
         struct fuse_create_in in;
-        return body(buffer, &in, sizeof in) && in.open_flags & FUSE_OPEN_KILL_SUIDGID;
+        return fuse_shim_request_body(buffer, &in, sizeof in) && in.open_flags & FUSE_OPEN_KILL_SUIDGID;
     }
     default:
         return false;
@@ -224,7 +221,7 @@ static void turn_into_create(struct fuse_buf *buffer, struct fuse_in_header head
 // Takes out of a FUSE_SETXATTR the two words that FUSE_SETXATTR_EXT has put in.
 static void shorten_setxattr(struct fuse_buf *buffer, struct fuse_in_header header) {
     struct fuse_setxattr_in in;
-    if (!body(buffer, &in, sizeof in)) return;
+    if (!fuse_shim_request_body(buffer, &in, sizeof in)) return;
     clears_set_group = in.setxattr_flags & FUSE_SETXATTR_ACL_KILL_SGID;
     const size_t excess = sizeof in - FUSE_COMPAT_SETXATTR_IN_SIZE;
     char *names = (char *)buffer->mem + sizeof header + sizeof in;
@@ -234,7 +231,7 @@ static void shorten_setxattr(struct fuse_buf *buffer, struct fuse_in_header head
     memcpy(buffer->mem, &header, sizeof header);
 }
 
-static void note_request(struct fuse_buf *buffer) {
+void fuse_shim_note_request(struct fuse_buf *buffer) {
     kills_privileges = false;
     is_unnamed = false;
     clears_set_group = false;
@@ -244,11 +241,11 @@ static void note_request(struct fuse_buf *buffer) {
     switch (header.opcode) {
     case FUSE_INIT: {
         struct fuse_init_in in;
-        if (!body(buffer, &in, FUSE_COMPAT_INIT_IN_SIZE)) return;
+        if (!fuse_shim_request_body(buffer, &in, FUSE_COMPAT_INIT_IN_SIZE)) return;
         atomic_store(&offered_flags, in.flags);
         in.flags2 = 0;
         if (in.flags & FUSE_INIT_EXT && in.minor >= PASSTHROUGH_MINOR)
-            body(buffer, &in, INIT_IN_SIZE_WITH_FLAGS2);
+            fuse_shim_request_body(buffer, &in, INIT_IN_SIZE_WITH_FLAGS2);
         atomic_store(&has_passthrough,
             in.flags2 & FLAGS2_PASSTHROUGH && atomic_load(&wants_passthrough));
         atomic_store(&init_unique, header.unique);
@@ -265,54 +262,6 @@ static void note_request(struct fuse_buf *buffer) {
     default:
         kills_privileges = asks_to_kill_privileges(buffer, header.opcode);
     }
-}
-
-// Whether the request may take long: it moves bytes or waits for a disk. Everything else is
-// answered from memory.
-static bool may_take_long(const struct fuse_buf *buffer) {
-    struct fuse_in_header header;
-    if (buffer->flags & FUSE_BUF_IS_FD || buffer->size < sizeof header) return true;
-    memcpy(&header, buffer->mem, sizeof header);
-    switch (header.opcode) {
-    case FUSE_READ:
-    case FUSE_WRITE:
-    case FUSE_FALLOCATE:
-    case FUSE_COPY_FILE_RANGE:
-    case FUSE_LSEEK:
-    case FUSE_FSYNC:
-    case FUSE_FSYNCDIR:
-    case FUSE_STATFS:
-        return true;
-    case FUSE_SETATTR: {
-        struct fuse_setattr_in in;
-        return !body(buffer, &in, sizeof in) || in.valid & FATTR_SIZE;
-    }
-    default:
-        return false;
-    }
-}
-
-// Held by the thread that reads requests, and while it answers a short one.
-static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER;
-
-int fuse_shim_serve(struct fuse_session *session) {
-    struct fuse_buf buffer = {0};
-    int received = 0;
-    pthread_mutex_lock(&reading);
-    while (!fuse_session_exited(session)) {
-        received = fuse_session_receive_buf(session, &buffer);
-        if (received == -EINTR || received == -EAGAIN) continue;
-        if (received <= 0) break;
-        note_request(&buffer);
-        const bool is_long = may_take_long(&buffer);
-        if (is_long) pthread_mutex_unlock(&reading);
-        fuse_session_process_buf(session, &buffer);
-        if (is_long) pthread_mutex_lock(&reading);
-    }
-    fuse_session_exit(session);
-    pthread_mutex_unlock(&reading);
-    free(buffer.mem);
-    return received < 0 ? received : 0;
 }
 
 bool fuse_shim_kills_privileges(void) { return kills_privileges; }

@@ -66,6 +66,13 @@ bool clinux_is_open_once(int32_t fd) {
     return fcntl(fd, F_SETLEASE, F_UNLCK) == 0;
 }
 
+int32_t clinux_spread_directories(int32_t fd) {
+    int flags;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) != 0) return -1;
+    flags |= FS_TOPDIR_FL;
+    return ioctl(fd, FS_IOC_SETFLAGS, &flags);
+}
+
 int64_t clinux_get_xattr(const char *path, const char *name, void *value, size_t size) {
     return getxattr(path, name, value, size);
 }

@@ -61,6 +61,7 @@ package final class CacheStore: Sendable {
         state = Mutex(State())
         do throws(DiskError) {
             try Directory.make(directory)
+            try Directory.spreadDirectories(in: directory)
             for bucket in 0..<Self.bucketCount {
                 try Directory.make(Self.path(ofBucket: bucket, in: directory), durably: false)
             }
@@ -184,6 +185,51 @@ package final class CacheStore: Sendable {
             state.removals += 1
             return state.open.remove(ino)
         }
+    }
+
+    // MARK: Strangers
+
+    /// Gives the inode a cache file of its own, durably and with the same bytes, if someone else
+    /// has the present one open: a program that outlived the mount it opened the file through.
+    ///
+    /// For recovery, before anybody uses the inode.
+    package func part(_ ino: InodeNumber) throws(FileSystemError) {
+        let path = path(of: ino)
+        do throws(DiskError) {
+            let file = try Descriptor(opening: path, .readWrite)
+            guard try !file.isOpenOnce() else { return }
+            let temporary = path + Self.copySuffix
+            try WholeFile.remove(temporary)
+            let copy = try Descriptor(opening: temporary, .readWrite, [.create, .exclusive])
+            try Self.copy(file, to: copy)
+            try copy.sync()
+            try Directory.replace(path, with: temporary)
+            try Directory.sync(Directory.parent(of: path))
+        } catch {
+            guard !error.isNotFound else { return }
+            throw failure(error)
+        }
+    }
+
+    /// Left by a crash, such a file is replaced by the next attempt.
+    private static let copySuffix = ".copy"
+    private static let copyBytes = 1 << 20
+
+    private static func copy(_ source: Descriptor, to target: Descriptor) throws(DiskError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: copyBytes, alignment: 4096)
+        defer { buffer.deallocate() }
+        for range in try source.dataRanges() {
+            var offset = range.lowerBound
+            while offset < range.upperBound {
+                let count = Int(min(UInt64(copyBytes), range.upperBound - offset))
+                let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                let got = try source.read(at: offset, into: part)
+                guard got > 0 else { break }
+                try target.write(at: offset, from: UnsafeRawBufferPointer(rebasing: part[..<got]))
+                offset += UInt64(got)
+            }
+        }
+        try target.truncate(to: try source.size())
     }
 
     // MARK: Durability

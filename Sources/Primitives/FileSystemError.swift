@@ -4,6 +4,8 @@ package struct FileSystemError: Error, Sendable, CustomStringConvertible {
     package enum Code: Sendable, CaseIterable {
         /// No such entry or inode (ENOENT).
         case notFound
+        /// An inode that the kernel still knew is gone (ESTALE): it looks the name up again.
+        case stale
         /// The entry exists already (EEXIST).
         case exists
         case notDirectory

@@ -13,6 +13,14 @@ import Synchronization
 final class Settler: Sendable {
     /// How often it looks for changes of that age.
     static let tick: Duration = .seconds(5)
+    /// How long after a program could first map a new file the file is made durable: most such
+    /// files are temporary ones, and gone by then.
+    private static let mappedAge: Duration = .milliseconds(20)
+
+    private struct Asked {
+        var mustStop = false
+        var hasMapped = false
+    }
 
     private let age: Duration
     private let metadata: MetadataStore
@@ -20,7 +28,7 @@ final class Settler: Sendable {
     private let contents: ContentTable
     private let passthrough: PassthroughFiles
     private let logger: Logger
-    private let isStopping = Condition(false)
+    private let asked = Condition(Asked())
     private let thread = Mutex<Thread?>(nil)
 
     init(
@@ -49,19 +57,35 @@ final class Settler: Sendable {
     }
 
     func stop() {
-        isStopping.update { $0 = true }
+        asked.update { $0.mustStop = true }
         thread.withLock { $0 }?.join()
     }
 
+    /// Has files made durable soon that a program may map, and whose syncs nobody hears of.
+    func noteMapped() {
+        guard !asked.withLock({ $0.hasMapped }) else { return }
+        asked.update { $0.hasMapped = true }
+    }
+
     private func run() {
+        var nextTick = Clock.monotonic() + min(Self.tick, age)
         while true {
-            let mustStop =
-                isStopping.wait(for: min(Self.tick, age)) { $0 ? true : nil } ?? false
-            if mustStop { return }
+            let asks = asked.wait(for: nextTick - Clock.monotonic()) { asked in
+                asked.mustStop || asked.hasMapped ? asked : nil
+            }
+            if asks?.mustStop ?? false { return }
             do throws(FileSystemError) {
-                let hasTended = try passthrough.tend(age: age)
-                let hasSettled = try settle(before: Clock.monotonic() - age)
-                if hasTended || hasSettled { try metadata.sync() }
+                if asks != nil {
+                    let mustStop = asked.wait(for: Self.mappedAge) { $0.mustStop ? true : nil }
+                    if mustStop ?? false { return }
+                    asked.update { $0.hasMapped = false }
+                    if try passthrough.settleMapped() { try metadata.sync() }
+                } else {
+                    nextTick = Clock.monotonic() + min(Self.tick, age)
+                    let hasTended = try passthrough.tend(age: age)
+                    let hasSettled = try settle(before: Clock.monotonic() - age)
+                    if hasTended || hasSettled { try metadata.sync() }
+                }
             } catch {
                 logger.warning("old changes are not safe from a power cut: \(error.message)")
             }

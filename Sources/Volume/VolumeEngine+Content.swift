@@ -272,6 +272,8 @@ extension VolumeEngine {
     /// Makes the names in a directory durable on this host.
     package func syncDirectory(_ ino: InodeNumber, wait: Wait) throws(FileSystemError) {
         guard wait == .allowed else { throw Self.wouldWait }
+        // Whose name is durable now may already be synced by its mapping alone.
+        _ = try passthrough.settleMapped()
         try metadata.sync()
     }
 

@@ -39,8 +39,9 @@ extension VolumeEngine {
             try forgetCache(configuration, metadata: metadata, logger: logger)
             try identity.renew()
         }
-        guard !metadata.wasCleanlyClosed else { return }
+        // A clean end leaves them too, of files that programs still had open.
         try PassageRecovery(metadata: metadata, cache: cache, logger: logger).run()
+        guard !metadata.wasCleanlyClosed else { return }
         if try metadata.didHostGoDown() {
             try dropCleanResidency(metadata)
             try revertUnsynced(metadata)

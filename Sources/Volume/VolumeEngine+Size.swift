@@ -44,9 +44,9 @@ extension VolumeEngine {
             guard !state.isReaped else { throw Self.gone(ino) }
             let oldSize = try metadata.attributes(of: ino).size
             guard size < oldSize else {
+                try passthrough.prepareToGrow(state, wait: wait)
                 _ = try metadata.setAttributes(change, of: ino, now: now())
-                try passthrough.fit(ino, state)
-                return
+                return try passthrough.grow(ino, &state)
             }
             if state.holdsAcknowledged || state.mayBeTrustedAgain, wait == .never {
                 throw Self.wouldWait
@@ -125,8 +125,9 @@ extension VolumeEngine {
         guard !keepSize else { return }
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { throw Self.gone(ino) }
+            try passthrough.prepareToGrow(state, wait: wait)
             try metadata.recordWrite(ino, growingTo: range.upperBound, now: now())
-            try passthrough.fit(ino, state)
+            try passthrough.grow(ino, &state)
         }
     }
 

@@ -6,7 +6,7 @@ import Testing
 struct FileSystemErrorTests {
     /// Every code once, with what programs see.
     static let table: [(FileSystemError.Code, Int32)] = [
-        (.notFound, ENOENT), (.exists, EEXIST), (.notDirectory, ENOTDIR), (.isDirectory, EISDIR),
+        (.notFound, ENOENT), (.stale, ESTALE), (.exists, EEXIST), (.notDirectory, ENOTDIR), (.isDirectory, EISDIR),
         (.directoryNotEmpty, ENOTEMPTY), (.nameTooLong, ENAMETOOLONG), (.noSpace, ENOSPC),
         (.invalid, EINVAL), (.fileTooLarge, EFBIG), (.noAttribute, ENODATA),
         (.tooManyLinks, EMLINK), (.notPermitted, EPERM), (.notSupported, EOPNOTSUPP),

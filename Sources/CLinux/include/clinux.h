@@ -31,6 +31,10 @@ int64_t clinux_copy_range(
 // False too where the filesystem cannot tell. fd is open for writing, the file the caller's own.
 bool clinux_is_open_once(int32_t fd);
 
+// Has the filesystem take the directories that will be made in the directory fd for unrelated: the
+// attribute T of chattr(1), which ext4 has and others refuse.
+int32_t clinux_spread_directories(int32_t fd);
+
 // renameat2(2) with AT_FDCWD.
 int32_t clinux_rename_no_replace(const char *from, const char *to);
 int32_t clinux_rename_exchange(const char *first, const char *second);

@@ -38,6 +38,12 @@ extension FileContentState {
     /// Whether after a power cut the cache file is what the file holds: what is cut out of it must
     /// not come back.
     var isTrustedWhole: Bool { passage?.writing?.isSynced ?? false }
+
+    /// Whether a program may have mapped it and sync the mapping, which would count for nothing.
+    var mayBeMappedUnsynced: Bool {
+        guard let writing = passage?.writing else { return false }
+        return writing.mayBeMapped && !writing.isSynced
+    }
 }
 
 extension FileStamp {

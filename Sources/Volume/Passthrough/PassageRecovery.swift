@@ -41,6 +41,8 @@ struct PassageRecovery {
         let ino = entry.ino
         guard WholeFile.exists(cache.path(of: ino)) else { return }
         let attributes = try metadata.attributes(of: ino)
+        // Who still writes to it does so to what the volume has no more.
+        try cache.part(ino)
         let file = try cache.openFile(ino)
         let stamp = try onDisk { () throws(DiskError) in try file.stamp() }
         let isCut = stamp.size < attributes.size

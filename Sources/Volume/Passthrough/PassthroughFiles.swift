@@ -66,9 +66,7 @@ final class PassthroughFiles: Sendable {
                 passage = Passage(file: try fitted(content.ino))
             }
             if how.isForWriting {
-                if how.isSynchronous, wait == .never { throw VolumeEngine.wouldWait }
-                try beginWriting(content.ino, how, &passage)
-                if how.isSynchronous { try makeDurable(content.ino, &passage) }
+                try beginWriting(content.ino, how, &passage, wait: wait)
                 passage.writers += 1
             }
             passage.handles += 1
@@ -98,12 +96,16 @@ final class PassthroughFiles: Sendable {
     /// has the file open.
     ///
     /// What fails is tried again by `tend`.
-    private func end(_ ino: InodeNumber, _ state: inout FileContentState) {
+    private func end(
+        _ ino: InodeNumber,
+        _ state: inout FileContentState,
+        keepsNote: Bool = false
+    ) {
         guard let passage = state.passage else { return }
         if passage.writers <= 0, passage.writing != nil {
             do throws(FileSystemError) {
                 try harvest(ino, &state)
-                try endWriting(ino, &state)
+                try endWriting(ino, &state, keepsNote: keepsNote)
             } catch {
                 guard error.code != .notFound else {
                     written.remove(ino)
@@ -159,14 +161,35 @@ final class PassthroughFiles: Sendable {
     private func beginWriting(
         _ ino: InodeNumber,
         _ how: ContentOpening,
+        _ passage: inout Passage,
+        wait: Wait
+    ) throws(FileSystemError) {
+        let isKnown = passage.writing != nil
+        let stamp = try onDisk { () throws(DiskError) in try passage.file.stamp() }
+        // Nobody hears of a sync of a mapping: what can be mapped must be durable before.
+        let mustLast = how.isSynchronous || how.isForReading && !how.isNew && stamp.size > 0
+        let isDurable = passage.writing?.isSynced ?? false
+        guard !mustLast || isDurable || wait == .allowed else { throw VolumeEngine.wouldWait }
+        if !isKnown { try note(ino, how, stamp, &passage) }
+        if how.isForReading { passage.writing?.mayBeMapped = true }
+        guard mustLast else { return }
+        do throws(FileSystemError) {
+            try makeDurable(ino, &passage)
+        } catch {
+            guard !isKnown else { throw error }
+            written.remove(ino)
+            try metadata.endPassthrough(of: ino)
+            throw error
+        }
+    }
+
+    /// From now on the kernel may write.
+    private func note(
+        _ ino: InodeNumber,
+        _ how: ContentOpening,
+        _ stamp: FileStamp,
         _ passage: inout Passage
     ) throws(FileSystemError) {
-        guard passage.writing == nil else {
-            if how.isForReading { passage.writing?.mayBeMapped = true }
-            return
-        }
-        let file = passage.file
-        let stamp = try onDisk { () throws(DiskError) in try file.stamp() }
         try metadata.notePassthrough(
             Passthrough(ino: ino, isSynced: false, modified: stamp.modified)
         )
@@ -182,7 +205,7 @@ final class PassthroughFiles: Sendable {
             unsyncedSince: now,
             mayBeMapped: how.isForReading
         )
-        written.insert(ino, file, stamp)
+        written.insert(ino, passage.file, stamp)
     }
 
     // MARK: Syncs
@@ -237,6 +260,37 @@ final class PassthroughFiles: Sendable {
         guard let writing = passage.writing else { return }
         try note(ino, writing)
         try metadata.sync()
+    }
+
+    /// Makes files durable that a program may have mapped, of whose syncs nobody hears.
+    ///
+    /// - Returns: Whether the metadata is to be synced for it.
+    func settleMapped() throws(FileSystemError) -> Bool {
+        var hasSynced = false
+        for ino in written.inodes {
+            let content = contents.content(of: ino)
+            guard content.state.read({ $0.mayBeMappedUnsynced }) else { continue }
+            if try sync(content) { hasSynced = true }
+        }
+        return hasSynced
+    }
+
+    /// Throws `wouldWait` where `grow` would have to wait.
+    func prepareToGrow(
+        _ state: borrowing FileContentState,
+        wait: Wait
+    ) throws(FileSystemError) {
+        if wait == .never, state.mayBeMappedUnsynced { throw VolumeEngine.wouldWait }
+    }
+
+    /// Follows a request that lengthened the file; the caller holds the content's lock for writing.
+    ///
+    /// Programs do so before they map it: it is made durable, like a file that is opened so.
+    func grow(_ ino: InodeNumber, _ state: inout FileContentState) throws(FileSystemError) {
+        try fit(ino, state)
+        guard state.mayBeMappedUnsynced, var passage = state.passage else { return }
+        try makeDurable(ino, &passage)
+        state.passage = passage
     }
 
     /// Tells the metadata what is known of a file that is being written to.
@@ -335,12 +389,16 @@ final class PassthroughFiles: Sendable {
     /// The longest file that is looked through on a thread of the session: 8 MiB, a millisecond.
     private static let scannedAtOnceMax: UInt64 = 8 << 20
 
-    /// At the end: nobody writes any more, whatever is still counted as open.
+    /// At the end: learns what was written by whoever still has files open.
+    ///
+    /// They may go on writing, of which nobody hears: the notes of such files stay, for the next
+    /// start to part the files from them.
     func finish() {
         for ino in written.inodes {
             contents.content(of: ino).state.write { state in
+                let isHeld = (state.passage?.writers ?? 0) > 0
                 state.passage?.writers = 0
-                end(ino, &state)
+                end(ino, &state, keepsNote: isHeld)
             }
         }
     }
@@ -399,7 +457,8 @@ final class PassthroughFiles: Sendable {
     /// What was written is known: notes so, and which of it is durable.
     private func endWriting(
         _ ino: InodeNumber,
-        _ state: inout FileContentState
+        _ state: inout FileContentState,
+        keepsNote: Bool
     ) throws(FileSystemError) {
         guard let writing = state.passage?.writing else { return }
         if writing.isSynced {
@@ -412,7 +471,7 @@ final class PassthroughFiles: Sendable {
                 state.blocks[index]?.syncedVersion = block.version
             }
         }
-        try metadata.endPassthrough(of: ino)
+        if !keepsNote { try metadata.endPassthrough(of: ino) }
         written.remove(ino)
         state.passage?.writing = nil
         guard writing.isSynced else { return }

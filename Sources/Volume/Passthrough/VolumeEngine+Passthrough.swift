@@ -43,8 +43,13 @@ extension VolumeEngine {
         _ how: ContentOpening,
         wait: Wait
     ) throws(FileSystemError) -> Descriptor? {
-        try passthrough.open(try loaded(ino), how, wait: wait)
+        let file = try passthrough.open(try loaded(ino), how, wait: wait)
+        if file != nil, how.isForWriting, how.isForReading, how.isNew { settler.noteMapped() }
+        return file
     }
+
+    /// Learns what the kernel wrote by itself so far.
+    package func learnWritten() throws(FileSystemError) { try passthrough.harvestAll() }
 
     /// Takes such an opening back; `passed`: whether there was a file.
     package func closeContent(_ ino: InodeNumber, isForWriting: Bool, passed: Bool) {
