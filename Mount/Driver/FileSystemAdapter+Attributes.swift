@@ -23,9 +23,11 @@ extension FileSystemAdapter {
     ) {
         let engine = engine
         let caller = request.caller
+        let losesCapabilities = losesCapabilities(ino)
         serve(request, on: dataLane) { wait throws(FileSystemError) in
             var change = change
-            let changesOwner = try engine.changesOwner(change, of: ino)
+            let changesOwner =
+                try engine.changesOwner(change, of: ino, unless: losesCapabilities)
             if killsPrivileges || changesOwner {
                 let names = change.uid != nil || change.gid != nil
                 try engine.stripPrivileges(of: ino, in: &change, by: caller)
@@ -37,6 +39,15 @@ extension FileSystemAdapter {
         } reply: { request, attributes in
             request.reply(attributes: attributes, mayChange: engine.mayChangeUnseen(ino))
         }
+    }
+
+    /// Whether a request that changes nothing comes from a write, for which the kernel has removed
+    /// file capabilities, and not from `chown(2)` to the present owner.
+    ///
+    /// With its write-back cache, which excludes passthrough, the kernel gives the latter a change
+    /// time, of a regular file.
+    private func losesCapabilities(_ ino: InodeNumber) -> Bool {
+        !(session?.takesBackingFiles ?? false) || writers.takeLostCapabilities(of: ino)
     }
 
     package func statistics(_ request: consuming Request) {
@@ -64,18 +75,19 @@ extension VolumeEngine {
 
     /// Whether the request comes from `chown(2)`, which takes set-id bits away whoever calls it.
     ///
-    /// One to the present owner and group (-1, -1) arrives with nothing but, of a regular file, a
-    /// new change time. One with nothing at all comes from a write that has the kernel remove file
-    /// capabilities.
+    /// One to the present owner and group (-1, -1) arrives with nothing but, perhaps, a new change
+    /// time. One of a regular file with nothing at all may come from a write too: it does if the
+    /// file `losesCapabilities`.
     func changesOwner(
         _ change: AttributeChange,
-        of ino: InodeNumber
+        of ino: InodeNumber,
+        unless losesCapabilities: Bool
     ) throws(FileSystemError) -> Bool {
         if change.uid != nil || change.gid != nil { return true }
         var rest = change
         rest.changed = nil
         guard rest == AttributeChange() else { return false }
-        if change.changed != nil { return true }
+        if change.changed != nil || !losesCapabilities { return true }
         return try attributes(of: ino).kind != .regular
     }
 

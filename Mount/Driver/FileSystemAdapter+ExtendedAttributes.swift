@@ -94,8 +94,11 @@ extension FileSystemAdapter {
         done(request) { () throws(FileSystemError) in
             try Self.check(name)
             try engine.removeExtendedAttribute(name, of: ino)
+            if name == Self.capability { writers.noteLostCapabilities(of: ino) }
         }
     }
+
+    private static let capability = Array("security.capability".utf8)
 
     /// Answers with a value, or its size if that is asked, or ERANGE if it does not fit.
     private func reply(_ request: consuming Request, value: [UInt8], bytesMax: Int) {

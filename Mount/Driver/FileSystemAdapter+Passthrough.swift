@@ -48,7 +48,11 @@ extension FileSystemAdapter {
     func endService(_ ino: InodeNumber, _ handle: OpenHandle) {
         guard handle.passesThrough else {
             guard passesThrough.load(ordering: .relaxed) else { return }
-            return engine.closeContent(ino, isForWriting: handle.isForWriting, passed: false)
+            let isOver =
+                engine.closeContent(ino, isForWriting: handle.isForWriting, passed: false)
+            // Else the next opening would wait for the kernel to drop them.
+            if isOver { _ = kernelLane.tryRun { [self] in _ = dropKernelPages(of: ino) } }
+            return
         }
         if let file = backings.close(ino) { session?.closeBacking(file) }
         let mayBeMapped = handle.isForWriting && engine.mayChangeUnseen(ino)

@@ -166,15 +166,15 @@ final class Evictor: Sendable {
             _ = try metadata.evict(evicted.map { BlockKey(ino, $0) })
             if state.mayBeTrustedAgain { try metadata.sync() } else { try metadata.commit() }
             DurableStep.note(.blocksEvicted)
-            if state.blocks.values.allSatisfy({ $0.dirtySince == nil && $0.resident.isEmpty }) {
-                // Cut and not removed: ext4 is slow to give inodes out again that were freed in the
-                // last seconds, and what is evicted is often fetched again.
-                try cache.truncate(ino, to: 0)
+            if let last = state.blocks.keys.max(),
+                state.blocks.values.allSatisfy({ $0.dirtySince == nil && $0.resident.isEmpty })
+            {
+                // Punched and not removed: ext4 is slow to give inodes out again that were freed in
+                // the last minutes. Nor cut to nothing: it would write back at once, when the file
+                // is closed, whatever is fetched into it next.
+                try cache.punch(ino, 0..<BlockIndex(last).next.offset)
             } else {
-                for index in evicted {
-                    let end = index.offset + UInt64(Geometry.blockBytes)
-                    try cache.punch(ino, index.offset..<end)
-                }
+                for index in evicted { try cache.punch(ino, index.offset..<index.next.offset) }
             }
             return bytes
         }

@@ -23,7 +23,8 @@ extension VolumeEngine {
     /// Reads up to `buffer.count` bytes at `offset`; fewer only at the end of the file.
     ///
     /// - Throws: `unavailable` if too few providers answer, `corrupt` if no set of shards gives
-    ///   bytes that pass their tags.
+    ///   bytes that pass their tags, `noSpace` if the cache disk is full and nothing clean can be
+    ///   evicted.
     package func read(
         _ ino: InodeNumber,
         offset: UInt64,
@@ -48,7 +49,11 @@ extension VolumeEngine {
                 return Int(end - offset)
             }
             guard wait == .allowed else { throw Self.wouldWait }
-            try fetcher.fetch(missing, of: content, reading: offset..<end, size: size)
+            do throws(FileSystemError) {
+                try fetcher.fetch(missing, of: content, reading: offset..<end, size: size)
+            } catch {
+                try makeRoom(for: UInt64(buffer.count), after: error)
+            }
         }
         throw FileSystemError(
             .unavailable,
@@ -89,18 +94,27 @@ extension VolumeEngine {
         do throws(FileSystemError) {
             try write()
         } catch {
-            // The disk filled up before the evictor looked: what is placed makes room.
-            guard error.code == .noSpace else { throw error }
-            guard wait == .allowed else { throw Self.wouldWait }
-            guard try evictor.evict(UInt64(buffer.count) + Self.evictedWhenFull) > 0 else {
-                throw error
-            }
+            guard error.code != .noSpace || wait == .allowed else { throw Self.wouldWait }
+            try makeRoom(for: UInt64(buffer.count), after: error)
             try write()
         }
         return buffer.count
     }
 
-    /// Bytes evicted beyond its own when a write finds the cache disk full: room for the next ones.
+    /// Evicts what is placed where the cache disk filled up before the evictor looked.
+    ///
+    /// - Throws: `error` if it is another one, or nothing could be evicted.
+    private func makeRoom(
+        for bytes: UInt64,
+        after error: FileSystemError
+    ) throws(FileSystemError) {
+        guard error.code == .noSpace, try evictor.evict(bytes + Self.evictedWhenFull) > 0 else {
+            throw error
+        }
+    }
+
+    /// Bytes evicted beyond its own when a request finds the cache disk full: room for the next
+    /// ones.
     private static let evictedWhenFull: UInt64 = 16 << 20
 
     /// Runs `apply` on the cache file of `content` with every block of `range` marked dirty, then

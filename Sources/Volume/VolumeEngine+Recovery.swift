@@ -72,9 +72,13 @@ extension VolumeEngine {
         logger: Logger
     ) throws(FileSystemError) {
         let lost = try metadata.dirtyBlocks(limit: .max)
-        if !lost.isEmpty {
+        // What the kernel had written to these is known to the cache alone.
+        let unknown = try metadata.passthroughs()
+        if !lost.isEmpty || !unknown.isEmpty {
             let totals = metadata.totals
-            let what = "\(totals.dirtyBytes) bytes in \(totals.dirtyFiles) files"
+            let what =
+                "\(totals.dirtyBytes) bytes in \(totals.dirtyFiles) files,"
+                + " perhaps more in \(unknown.count) that were open"
             guard configuration.discardsLostChanges else {
                 throw FileSystemError(
                     .corrupt,
@@ -89,6 +93,7 @@ extension VolumeEngine {
                 try metadata.removeBlocks(block.key.ino, index..<index.next)
                 logger.error("inode \(block.key.ino.rawValue): block \(index.rawValue) is lost")
             }
+            for entry in unknown { try metadata.endPassthrough(of: entry.ino) }
             logger.error("the cache was gone; discarded changes: \(what)")
         }
         try dropCleanResidency(metadata)

@@ -12,6 +12,9 @@ enum Machine {
         return Directory.parent(of: path)
     }()
 
+    /// Options of all mounts, of the environment: the tests hold with passthrough=off too.
+    static let mountOptions = getenv("MEFS_TEST_OPTIONS").map { ["-o", String(cString: $0)] } ?? []
+
     static let canMount =
         WholeFile.exists("/dev/fuse") && geteuid() == 0 && WholeFile.exists(programs + "/mefs")
         && WholeFile.exists(programs + "/mount.mefs")
@@ -107,12 +110,12 @@ struct MountedVolume {
 
     /// Mounts the embedded volume.
     func mount(_ arguments: [String] = []) throws {
-        let ended = try run(Machine.programs + "/mount.mefs", [mountPoint] + arguments)
+        let ended = try tryMount([mountPoint] + arguments)
         try #require(ended.code == 0, "mount.mefs: \(ended.output)")
     }
 
     func tryMount(_ arguments: [String]) throws -> Ended {
-        try run(Machine.programs + "/mount.mefs", arguments)
+        try run(Machine.programs + "/mount.mefs", arguments + Machine.mountOptions)
     }
 
     /// Unmounts with the helper.

@@ -92,6 +92,26 @@ final class PassthroughFiles: Sendable {
         }
     }
 
+    /// Whether the next opening of a file that nobody has open is for the kernel to read, and the
+    /// file long enough that it matters what the kernel holds of it twice.
+    func willPass(_ content: FileContent) -> Bool {
+        content.state.read { state in
+            guard state.passage == nil,
+                state.blocks.count >= Self.blocksHeldTwiceMax,
+                let passes = try? mayPass(
+                    content.ino,
+                    ContentOpening(isForWriting: false),
+                    state
+                )
+            else { return false }
+            return passes
+        }
+    }
+
+    /// Blocks of a file, of 1 MiB, that the kernel may hold as pages of the file and of its cache
+    /// file.
+    private static let blocksHeldTwiceMax = 8
+
     /// Learns what was written, if nobody may write any more, and forgets the passage, if nobody
     /// has the file open.
     ///

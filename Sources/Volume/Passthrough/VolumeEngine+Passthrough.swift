@@ -52,9 +52,15 @@ extension VolumeEngine {
     package func learnWritten() throws(FileSystemError) { try passthrough.harvestAll() }
 
     /// Takes such an opening back; `passed`: whether there was a file.
-    package func closeContent(_ ino: InodeNumber, isForWriting: Bool, passed: Bool) {
-        passthrough.close(contents.content(of: ino), isForWriting: isForWriting, passed: passed)
+    ///
+    /// - Returns: Whether the next opening will read a local file, so that nobody needs what the
+    ///   kernel keeps of this one.
+    @discardableResult
+    package func closeContent(_ ino: InodeNumber, isForWriting: Bool, passed: Bool) -> Bool {
+        let content = contents.content(of: ino)
+        passthrough.close(content, isForWriting: isForWriting, passed: passed)
         if isForWriting, passed { uploader.noteDirty() }
+        return !passed && passthrough.willPass(content)
     }
 
     /// Whether `closeContent` of an opening that may write takes long enough for a thread that may

@@ -18,7 +18,7 @@ struct ProviderSemanticsTests {
     @Test("provider-2") func withTooFewProvidersAReadIsAnErrorAndNeverOtherBytes() throws {
         let story = try Story()
         try story.runs(
-            "make('f', bytes_of(900_000)); make('cached', b'here'); drop(); read('cached')"
+            "write('f', bytes_of(900_000)); write('cached', b'here'); drop(); read('cached')"
         )
         try story.volume.without(providers: 1...3) {
             try story.runs("fails('EIO', read, 'f'); assert read('cached') == b'here'")
