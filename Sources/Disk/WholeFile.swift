@@ -7,17 +7,23 @@ package enum WholeFile {
     /// - Throws: EFBIG if it holds more than `limit` bytes, before they are read.
     package static func read(_ path: String, limit: Int = 16 << 20) throws(DiskError) -> [UInt8] {
         let file = try Descriptor(opening: path)
-        // One byte more than allowed, since a file of /proc tells no size.
-        let bytes = try file.read(at: 0, count: try capacity(of: file, limit: limit) + 1)
-        guard bytes.count <= limit else { throw DiskError("read", path, errno: EFBIG) }
-        return bytes
+        let size = try file.size()
+        guard size <= UInt64(limit) else { throw DiskError("read", path, errno: EFBIG) }
+        var bytes: [UInt8] = []
+        // A file of /proc tells no size: it is read in parts until nothing more comes.
+        var wanted = size == 0 ? min(firstPart, limit + 1) : Int(size) + 1
+        while true {
+            let part = try file.read(at: UInt64(bytes.count), count: wanted)
+            bytes += part
+            guard bytes.count <= limit else { throw DiskError("read", path, errno: EFBIG) }
+            // `read` gives less only at the end.
+            if part.count < wanted { return bytes }
+            wanted = min(bytes.count, limit - bytes.count + 1)
+        }
     }
 
-    private static func capacity(of file: Descriptor, limit: Int) throws(DiskError) -> Int {
-        let size = try file.size()
-        guard size <= UInt64(limit) else { throw DiskError("read", file.path, errno: EFBIG) }
-        return size == 0 ? limit : Int(size)
-    }
+    /// Bytes asked for first of a file that tells no size.
+    private static let firstPart = 16 << 10
 
     /// Makes `path` hold exactly `bytes`, durably, so that a crash at any instant leaves the old
     /// contents or the new, whole.
