@@ -153,11 +153,27 @@ package final class Custodian: Sendable {
 
     // MARK: Life
 
-    /// Starts the thread that ticks once a second; not needed where `tick` is called otherwise.
+    /// How long to wait until the next `tick`: a second, or five where epochs are long and nothing
+    /// is going on.
+    package var pause: Duration {
+        let isBusy = state.withLock { state in
+            !state.jobs.isEmpty || !state.probes.isEmpty || !state.doubts.isEmpty
+                || !state.working.isEmpty || state.scan != nil || state.mustScan
+        }
+        guard !isBusy, life.withLock({ $0.running == 0 }),
+            let block = beacons.newest, block.epochSeconds >= Self.longEpochSeconds
+        else { return .seconds(1) }
+        return .seconds(5)
+    }
+
+    /// Epochs in which five seconds do not matter.
+    private static let longEpochSeconds: UInt32 = 300
+
+    /// Starts the thread that ticks; not needed where `tick` is called otherwise.
     package func start() throws(CustodyError) {
         do throws(DiskError) {
             let thread = try Thread.spawn("custodian") { [self] in
-                while life.wait(for: .seconds(1), until: { $0.isStopping ? true : nil }) == nil {
+                while life.wait(for: pause, until: { $0.isStopping ? true : nil }) == nil {
                     tick()
                 }
             }

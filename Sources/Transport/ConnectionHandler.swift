@@ -167,7 +167,9 @@ private final class ConnectionHandler: ChannelInboundHandler {
         _ action: @escaping (ConnectionHandler, ChannelHandlerContext) -> Void
     ) {
         tick?.cancel()
-        tick = context.eventLoop.assumeIsolated().scheduleTask(in: delay) { [weak self] in
+        let isIdle = delay >= Connection.idleTick
+        let time = isIdle ? NIODeadline.now().next(after: delay) : .now() + delay
+        tick = context.eventLoop.assumeIsolated().scheduleTask(deadline: time) { [weak self] in
             guard let self, context.channel.isActive else { return }
             action(self, context)
         }

@@ -21,3 +21,12 @@ package final class EventLoops: Sendable {
         try? group.syncShutdownGracefully()
     }
 }
+
+extension NIODeadline {
+    /// The next of the moments that lie `period` apart, the same ones for all connections of a
+    /// process: what looks at its connections so wakes up once for all of them.
+    func next(after period: TimeAmount) -> NIODeadline {
+        let step = UInt64(max(1, period.nanoseconds))
+        return .uptimeNanoseconds((uptimeNanoseconds / step + 1) * step)
+    }
+}

@@ -29,16 +29,11 @@ final class ServerHandler: ChannelDuplexHandler {
     /// When the frame that is arriving began, or `nil` between frames.
     private var frameStart: NIODeadline?
 
-    /// How often time limits are looked at; a quarter of the shortest, at most 5 s.
-    private let tick: TimeAmount
-
     init(shared: ListenerState, peer: PeerIdentity) {
         self.shared = shared
         self.peer = peer
         let limits = shared.limits
         assembler = FrameAssembler(.requests, lengthMax: limits.frameBytesMax)
-        let shortest = min(limits.handshakeTimeout, limits.frameTimeout, limits.idleTimeout)
-        tick = max(min(TimeAmount(shortest / 4), .seconds(5)), .milliseconds(10))
     }
 
     // MARK: Life
@@ -87,8 +82,18 @@ final class ServerHandler: ChannelDuplexHandler {
         context.fireChannelInactive()
     }
 
+    /// How often time limits are looked at: a quarter of the shortest that counts now.
+    private var tick: TimeAmount {
+        let limits = shared.limits
+        let shortest =
+            peerKey == nil
+            ? limits.handshakeTimeout : min(limits.frameTimeout, limits.idleTimeout)
+        return max(TimeAmount(shortest / 4), .milliseconds(10))
+    }
+
     private func scheduleTick(_ context: ChannelHandlerContext) {
-        context.eventLoop.assumeIsolated().scheduleTask(in: tick) { [weak self] in
+        let next = NIODeadline.now().next(after: tick)
+        context.eventLoop.assumeIsolated().scheduleTask(deadline: next) { [weak self] in
             guard let self, let context = self.context else { return }
             self.checkTimes(context, now: .now())
             self.scheduleTick(context)

@@ -7,7 +7,8 @@ struct FileSystemErrorTests {
     /// Every code once, with what programs see.
     static let table: [(FileSystemError.Code, Int32)] = [
         (.notFound, ENOENT), (.stale, ESTALE), (.exists, EEXIST), (.notDirectory, ENOTDIR),
-        (.isDirectory, EISDIR), (.directoryNotEmpty, ENOTEMPTY), (.nameTooLong, ENAMETOOLONG), (.noSpace, ENOSPC),
+        (.isDirectory, EISDIR), (.directoryNotEmpty, ENOTEMPTY),
+        (.nameTooLong, ENAMETOOLONG), (.noSpace, ENOSPC),
         (.invalid, EINVAL), (.fileTooLarge, EFBIG), (.noAttribute, ENODATA),
         (.tooManyLinks, EMLINK), (.notPermitted, EPERM), (.notSupported, EOPNOTSUPP),
         (.beyondEnd, ENXIO), (.wouldWait, EAGAIN), (.unavailable, EIO), (.corrupt, EIO),

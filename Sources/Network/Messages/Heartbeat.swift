@@ -8,9 +8,9 @@ package struct Heartbeat: Hashable, Message {
     /// How often a provider sends it.
     ///
     /// Each costs a keeper and a provider, that sleep otherwise, some tenths of a millisecond.
-    package static let interval = Duration.seconds(5)
+    package static let interval = Duration.seconds(10)
     /// A provider not heard of for so long is down: two beats may be lost.
-    package static let upFor = Duration.seconds(15)
+    package static let upFor = Duration.seconds(30)
 
     /// Where users reach the provider.
     package let address: NodeAddress

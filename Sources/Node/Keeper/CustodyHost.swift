@@ -12,8 +12,9 @@ import Transport
 ///
 /// One thread ticks them all; what waits for the network runs on one crew that they share.
 final class CustodyHost: Sendable {
-    /// How often the thread looks.
+    /// How often the thread looks: seldom as long as there are no delegated volumes to look after.
     private static let interval = Duration.seconds(1)
+    private static let idleInterval = Duration.seconds(5)
 
     private struct Running {
         let custodian: Custodian
@@ -84,13 +85,21 @@ final class CustodyHost: Sendable {
     }
 
     private func run() {
+        var interval = Self.interval
         while true {
-            let isStopping = state.wait(for: Self.interval) { $0.isStopping ? true : nil }
+            let isStopping = state.wait(for: interval) { $0.isStopping ? true : nil }
             if isStopping != nil { return }
             settle(now: services.now())
             let custodians = state.withLock { $0.custodians.values.map(\.custodian) }
             for custodian in custodians { custodian.tick() }
+            interval = custodians.map(\.pause).min() ?? pauseWithoutVolumes
         }
+    }
+
+    /// Where epochs are short, those of a volume whose owner goes are not to be missed.
+    private var pauseWithoutVolumes: Duration {
+        Duration.seconds(services.beacons.epochSeconds) / 60 >= Self.idleInterval
+            ? Self.idleInterval : Self.interval
     }
 
     /// Starts and ends custodians as owners come and go.

@@ -6,10 +6,13 @@ import Synchronization
 /// What a keeper does unasked, on a thread of its own: beacons when epochs begin, silence of
 /// providers, writing down what is in memory.
 final class KeeperRounds: Sendable {
-    private static let interval = Duration.seconds(1)
-    /// Silence is noted, and memory written down, in every tenth and sixtieth round.
-    private static let silenceRounds = 10
-    private static let writingRounds = 60
+    /// A round begins within a sixtieth of an epoch of the last one, but not more often than once
+    /// a second, and at least every ten.
+    private static let intervals = 1.0...10.0
+    private static let roundsInEpoch = 60.0
+    /// Seconds after which silence is noted, and memory written down.
+    private static let silenceInterval = 10.0
+    private static let writingInterval = 60.0
 
     private let services: KeeperServices
     private let logger: Logger
@@ -43,11 +46,12 @@ final class KeeperRounds: Sendable {
 
     private func run() {
         var failure = ""
-        var round = 0
-        while isStopping.wait(for: Self.interval, until: { $0 ? true : nil }) == nil {
-            round += 1
+        let wanted = Double(services.beacons.epochSeconds) / Self.roundsInEpoch
+        let interval = min(max(wanted, Self.intervals.lowerBound), Self.intervals.upperBound)
+        var due = Due()
+        while isStopping.wait(for: .seconds(interval), until: { $0 ? true : nil }) == nil {
             do {
-                try go(round)
+                try go(&due)
                 failure = ""
             } catch {
                 // Tried again in the next round; told when it is news.
@@ -57,11 +61,22 @@ final class KeeperRounds: Sendable {
         }
     }
 
-    private func go(_ round: Int) throws {
+    /// When things are due that not every round does, by the monotonic clock.
+    private struct Due {
+        var silence = Clock.monotonic() + .seconds(silenceInterval)
+        var writing = Clock.monotonic() + .seconds(writingInterval)
+    }
+
+    private func go(_ due: inout Due) throws {
         let now = services.now()
         _ = try services.beacons.current(now: now)
-        if round.isMultiple(of: Self.silenceRounds) { services.state.noteSilence(now: now) }
-        if round.isMultiple(of: Self.writingRounds) {
+        let time = Clock.monotonic()
+        if time >= due.silence {
+            due.silence = time + .seconds(Self.silenceInterval)
+            services.state.noteSilence(now: now)
+        }
+        if time >= due.writing {
+            due.writing = time + .seconds(Self.writingInterval)
             services.state.flush(now: now)
             try services.delegations.forgetExpired(now: now)
         }

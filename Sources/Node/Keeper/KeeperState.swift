@@ -15,7 +15,7 @@ final class KeeperState: Sendable {
     private static let writeInterval: Double = 60
     /// After a start, providers known from before count as up for the time in which they would
     /// send a heartbeat, so that a keeper's restart empties nobody's directory.
-    private static let grace: Double = 15
+    private static let grace: Double = 30
     /// A provider unheard of for so long gives way when the directory is full: 30 days.
     private static let forgetAfter: Double = 30 * 86_400
 

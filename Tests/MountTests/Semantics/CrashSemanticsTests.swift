@@ -101,7 +101,8 @@ struct CrashSemanticsTests {
             for name, flag in (('s', os.O_SYNC), ('d', os.O_DSYNC), ('b', os.O_SYNC | os.O_DIRECT)):
                 fd = os.open(name, os.O_WRONLY | os.O_CREAT | flag)
                 os.write(fd, b'first'); os.write(fd, bytes_of(300_000))
-            late = make('v'); os.fsync(os.open('.', os.O_RDONLY)); os.pwritev(late, [b'with a flag'], 0, os.RWF_SYNC)
+            late = make('v'); os.fsync(os.open('.', os.O_RDONLY))
+            os.pwritev(late, [b'with a flag'], 0, os.RWF_SYNC)
             """,
             then: """
                 assert all(read(name) == b'first' + bytes_of(300_000) for name in 'sdb')
