@@ -179,10 +179,11 @@ create_volume() {
     mefs volume create "$1" --network "$work/net.json" --code 4+2 --phrase-out "$work/phrase" >/dev/null
 }
 
-# mount_volume NAME [OPTIONS]: mounts it at $mnt.
+# mount_volume NAME [OPTIONS]: mounts it at $mnt, with the options in MEFS_TEST_OPTIONS too.
 mount_volume() {
     local options=()
     [[ -z ${2-} ]] || options=(-o "$2")
+    [[ -z ${MEFS_TEST_OPTIONS-} ]] || options+=(-o "$MEFS_TEST_OPTIONS")
     mount.mefs "$1" "$mnt" "${options[@]}" </dev/null >>"$work/log/mount" 2>&1
     mountpoint -q "$mnt" || die "mount.mefs returned but $mnt is not mounted"
 }

@@ -23,15 +23,14 @@ extension FileSystemAdapter {
     ) {
         let engine = engine
         let caller = request.caller
-        let losesCapabilities = losesCapabilities(ino)
+        let emptyMeans = meaningOfEmptyChange(of: ino, by: caller)
         serve(request, on: dataLane) { wait throws(FileSystemError) in
             var change = change
-            let changesOwner =
-                try engine.changesOwner(change, of: ino, unless: losesCapabilities)
-            if killsPrivileges || changesOwner {
+            let cause = try engine.cause(of: change, of: ino, ifEmpty: emptyMeans)
+            if killsPrivileges || cause != .other {
                 let names = change.uid != nil || change.gid != nil
                 try engine.stripPrivileges(of: ino, in: &change, by: caller)
-                if changesOwner, !names, change.mode != nil {
+                if cause == .chown, !names, change.mode != nil {
                     try engine.checkOwner(of: ino, is: caller)
                 }
             }
@@ -41,13 +40,18 @@ extension FileSystemAdapter {
         }
     }
 
-    /// Whether a request that changes nothing comes from a write, for which the kernel has removed
-    /// file capabilities, and not from `chown(2)` to the present owner.
+    /// What a request that changes nothing of a regular file comes from.
     ///
-    /// With its write-back cache, which excludes passthrough, the kernel gives the latter a change
-    /// time, of a regular file.
-    private func losesCapabilities(_ ino: InodeNumber) -> Bool {
-        !(session?.takesBackingFiles ?? false) || writers.takeLostCapabilities(of: ino)
+    /// With its write-back cache, which excludes passthrough, the kernel tells of `chown(2)` to the
+    /// present owner by a change time, and of privileges that a write takes away with the write.
+    /// Without, both send nothing; only of a file that somebody has open for writing can it be a
+    /// write. One that took file capabilities away, of somebody whose writes leave set-id bits,
+    /// leaves them.
+    private func meaningOfEmptyChange(of ino: InodeNumber, by caller: Caller) -> AttributeCause {
+        guard session?.takesBackingFiles ?? false else { return .other }
+        let hasLostCapabilities = writers.takeLostCapabilities(of: ino)
+        guard writers.contains(ino) else { return .chown }
+        return hasLostCapabilities && caller.has(.fsetid) ? .other : .write
     }
 
     package func statistics(_ request: consuming Request) {
@@ -68,27 +72,34 @@ extension FileSystemAdapter {
     }
 }
 
+/// What has the kernel change attributes, as far as set-id bits go with it.
+enum AttributeCause {
+    case chown
+    /// A write, cut or `fallocate` by somebody whose writes take them away.
+    case write
+    case other
+}
+
 extension VolumeEngine {
     private static let setUserID: UInt16 = 0o4000
     private static let setGroupID: UInt16 = 0o2000
     private static let groupExecute: UInt16 = 0o010
 
-    /// Whether the request comes from `chown(2)`, which takes set-id bits away whoever calls it.
+    /// What the request comes from: `chown(2)` takes set-id bits away whoever calls it.
     ///
     /// One to the present owner and group (-1, -1) arrives with nothing but, perhaps, a new change
-    /// time. One of a regular file with nothing at all may come from a write too: it does if the
-    /// file `losesCapabilities`.
-    func changesOwner(
-        _ change: AttributeChange,
+    /// time.
+    func cause(
+        of change: AttributeChange,
         of ino: InodeNumber,
-        unless losesCapabilities: Bool
-    ) throws(FileSystemError) -> Bool {
-        if change.uid != nil || change.gid != nil { return true }
+        ifEmpty emptyMeans: AttributeCause
+    ) throws(FileSystemError) -> AttributeCause {
+        if change.uid != nil || change.gid != nil { return .chown }
         var rest = change
         rest.changed = nil
-        guard rest == AttributeChange() else { return false }
-        if change.changed != nil || !losesCapabilities { return true }
-        return try attributes(of: ino).kind != .regular
+        guard rest == AttributeChange() else { return .other }
+        if change.changed != nil { return .chown }
+        return try attributes(of: ino).kind == .regular ? emptyMeans : .chown
     }
 
     /// Refuses a caller who may not change the mode: the kernel lets `chown(2)` to nobody else (-1,

@@ -122,11 +122,11 @@ extension VolumeEngine {
             throw FileSystemError(.fileTooLarge, "a file has at most 2^53 bytes")
         }
         let content = try loaded(ino)
-        guard !keepSize else { return }
         try content.state.write { state throws(FileSystemError) in
             guard !state.isReaped else { throw Self.gone(ino) }
             try passthrough.prepareToGrow(state, wait: wait)
-            try metadata.recordWrite(ino, growingTo: range.upperBound, now: now())
+            let end = keepSize ? 0 : range.upperBound
+            try metadata.recordWrite(ino, growingTo: end, now: now())
             try passthrough.grow(ino, &state)
         }
     }
@@ -139,8 +139,9 @@ extension VolumeEngine {
     ) throws(FileSystemError) {
         let size = try attributes(of: ino).size
         let end = min(range.upperBound, size)
-        guard range.lowerBound < end else { return }
-        try zero(ino, range: range.lowerBound..<end, wait: wait)
+        if range.lowerBound < end { try zero(ino, range: range.lowerBound..<end, wait: wait) }
+        // The times change where there was nothing to zero, too.
+        try allocate(ino, range: range, keepSize: true, wait: wait)
     }
 
     /// Makes `range` read as zeros, extending the file unless `keepSize`
