@@ -22,6 +22,7 @@ extension FileSystemAdapter {
             isDirect: how.isDirect,
             isSynchronous: how.isSynchronous,
             isNew: isNew,
+            isTemporary: isNew && how.isExclusive && how.isForReading && how.isForWriting,
             mustBeSeen: !how.isForWriting && isReadDue(ino)
         )
         guard let file = try engine.openContent(ino, opening, wait: wait) else {

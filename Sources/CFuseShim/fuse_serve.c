@@ -191,16 +191,16 @@ static enum duration duration_of(const struct fuse_buf *buffer) {
     memcpy(&header, buffer->mem, sizeof header);
     switch (header.opcode) {
     case FUSE_READ:
-    case FUSE_COPY_FILE_RANGE:
         return perhaps_long;
     case FUSE_WRITE:
         return buffer->size > short_write_max ? perhaps_long : nearly_always_short;
-    // Those that make, lengthen, cut or look through files of the cache.
+    // Those that make, lengthen, cut, copy or look through files of the cache.
     case FUSE_CREATE:
     case FUSE_TMPFILE:
     case FUSE_OPEN:
     case FUSE_RELEASE:
     case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
     case FUSE_LSEEK:
     case FUSE_STATFS:
     case FUSE_FSYNC:

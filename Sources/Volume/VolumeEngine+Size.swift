@@ -283,6 +283,9 @@ extension VolumeEngine {
     /// Bytes copied by one call; the kernel asks again for the rest.
     private static let copyCallBytesMax: UInt64 = 64 << 20
 
+    /// What is copied by who must not wait, if it is cached.
+    private static let copyAtOnceBytesMax: UInt64 = 64 << 10
+
     /// Copies up to `count` bytes between files, or within one, without the kernel's help.
     ///
     /// - Returns: bytes copied; 0 at the end of the source.
@@ -294,8 +297,10 @@ extension VolumeEngine {
         count: UInt64,
         wait: Wait
     ) throws(FileSystemError) -> UInt64 {
-        guard wait == .allowed else { throw Self.wouldWait }
-        let total = min(count, Self.copyCallBytesMax)
+        let size = try attributes(of: source).size
+        let total = min(count, size - min(size, sourceOffset), Self.copyCallBytesMax)
+        guard wait == .allowed || total <= Self.copyAtOnceBytesMax else { throw Self.wouldWait }
+        guard total > 0 else { return 0 }
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: Int(min(total, UInt64(Self.copyBytesMax))),
             alignment: 4096

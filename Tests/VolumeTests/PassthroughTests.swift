@@ -92,13 +92,13 @@ import Volume
     @Test func openingsWithoutAWriteChangeNothing() throws {
         try withEngine { engine in
             let ino = try engine.makeFile("f")
-            try engine.write(bytes(100_000, 3), at: 0, to: ino)
+            try engine.write(bytes(200_000, 3), at: 0, to: ino)
             try engine.place()
             let before = try engine.attributes(of: ino)
             try passing(engine, ino) { _ in }
             try passing(engine, ino, forWriting: false) { file in
-                let found = try file.read(at: 0, count: 100_000)
-                #expect(found == bytes(100_000, 3))
+                let found = try file.read(at: 0, count: 200_000)
+                #expect(found == bytes(200_000, 3))
             }
             #expect(try engine.attributes(of: ino) == before)
             #expect(engine.status().totals.dirtyBytes == 0)
@@ -197,9 +197,17 @@ import Volume
         }
         try withEngine(cacheBytesMin: .max) { engine in
             let ino = try engine.makeFile("f")
-            try engine.write(bytes(10, 10), at: 0, to: ino)
+            try engine.write(bytes(Self.mebibyte, 10), at: 0, to: ino)
             #expect(try isPassed(engine, ino, ContentOpening(isForWriting: true)) == false)
             #expect(try isPassed(engine, ino, ContentOpening(isForWriting: false)))
+            let short = try engine.makeFile("short")
+            try engine.write(bytes(128 << 10, 10), at: 0, to: short)
+            #expect(try isPassed(engine, short, ContentOpening(isForWriting: false)) == false)
+        }
+        try withEngine { engine in
+            let ino = try engine.makeFile("temporary")
+            let how = ContentOpening(isForWriting: true, isNew: true, isTemporary: true)
+            #expect(try isPassed(engine, ino, how) == false)
         }
     }
 

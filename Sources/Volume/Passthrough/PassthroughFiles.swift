@@ -141,11 +141,15 @@ final class PassthroughFiles: Sendable {
         _ how: ContentOpening,
         _ state: borrowing FileContentState
     ) throws(FileSystemError) -> Bool {
-        guard state.requestHandles == 0, !how.isDirect, !how.mustBeSeen else { return false }
-        let attributes = try metadata.attributes(of: ino)
-        guard attributes.kind == .regular, attributes.size > 0 || how.isForWriting else {
+        guard state.requestHandles == 0, !how.isDirect, !how.mustBeSeen, !how.isTemporary else {
             return false
         }
+        let attributes = try metadata.attributes(of: ino)
+        // Of a short file the kernel keeps the pages that one request fetches: it is read so at
+        // less cost than a backing file is given and taken back.
+        guard attributes.kind == .regular,
+            attributes.size > Self.shortBytesMax || how.isForWriting
+        else { return false }
         // The kernel would write without taking them away.
         guard attributes.mode & 0o6000 == 0 else { return false }
         guard try !metadata.extendedAttributes(of: ino).contains(Self.capability) else {
@@ -158,6 +162,9 @@ final class PassthroughFiles: Sendable {
         }
         return try cache.freeBytes() >= configuration.passthroughFreeBytesMin
     }
+
+    /// The longest file that is not read by the kernel itself: 128 KiB, what one request reads.
+    private static let shortBytesMax: UInt64 = 128 << 10
 
     private static let capability = Array("security.capability".utf8)
 

@@ -13,6 +13,9 @@ package struct ContentOpening: Hashable, Sendable {
     package var isSynchronous: Bool
     /// Whether it has made the file.
     package var isNew: Bool
+    /// Whether it has made the file for itself alone, for reading and writing: as `mkstemp(3)`
+    /// does, whose files are short or gone soon.
+    package var isTemporary: Bool
     /// Whether its reads are to be seen: the first one moves the access time.
     package var mustBeSeen: Bool
 
@@ -22,6 +25,7 @@ package struct ContentOpening: Hashable, Sendable {
         isDirect: Bool = false,
         isSynchronous: Bool = false,
         isNew: Bool = false,
+        isTemporary: Bool = false,
         mustBeSeen: Bool = false
     ) {
         self.isForWriting = isForWriting
@@ -29,6 +33,7 @@ package struct ContentOpening: Hashable, Sendable {
         self.isDirect = isDirect
         self.isSynchronous = isSynchronous
         self.isNew = isNew
+        self.isTemporary = isTemporary
         self.mustBeSeen = mustBeSeen
     }
 }
