@@ -87,6 +87,7 @@ extension PassthroughFiles {
         guard state.mayBeMappedUnsynced, var passage = state.passage else { return }
         try makeDurable(ino, &passage)
         state.passage = passage
+        state.holdsAcknowledged = true
     }
 
     /// Tells the metadata what is known of a file that is being written to.
