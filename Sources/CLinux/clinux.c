@@ -142,6 +142,8 @@ int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid) {
     return result;
 }
 
+void clinux_release_freed_memory(void) { malloc_trim(0); }
+
 void clinux_keep_freed_memory(size_t largest, size_t kept, int32_t arenas) {
     mallopt(M_MMAP_THRESHOLD, (int)largest);
     mallopt(M_TRIM_THRESHOLD, (int)kept);

@@ -50,6 +50,12 @@ package enum Host {
         clinux_keep_freed_memory(32 << 20, bytes, 2)
     }
 
+    /// Gives back what is kept of freed memory, for times in which nothing is going on.
+    package static func releaseFreedMemory() {
+        guard Simulation.current == nil else { return }
+        clinux_release_freed_memory()
+    }
+
     /// Path of the program file that runs.
     package static func executablePath() throws(DiskError) -> String {
         try Directory.resolve("/proc/self/exe")

@@ -69,6 +69,8 @@ final class Settler: Sendable {
 
     private func run() {
         var nextTick = Clock.monotonic() + min(Self.tick, age)
+        var seen = metadata.changeCount
+        var isTrimmed = true
         while true {
             let asks = asked.wait(for: nextTick - Clock.monotonic()) { asked in
                 asked.mustStop || asked.hasMapped ? asked : nil
@@ -85,6 +87,11 @@ final class Settler: Sendable {
                     let hasTended = try passthrough.tend(age: age)
                     let hasSettled = try settle(before: Clock.monotonic() - age)
                     if hasTended || hasSettled { try metadata.sync() }
+                    let isQuiet = metadata.changeCount == seen
+                    // Once after each time that something was going on.
+                    if isQuiet, !isTrimmed { Host.releaseFreedMemory() }
+                    isTrimmed = isQuiet
+                    seen = metadata.changeCount
                 }
             } catch {
                 logger.warning("old changes are not safe from a power cut: \(error.message)")

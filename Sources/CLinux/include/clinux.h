@@ -88,6 +88,9 @@ int32_t clinux_accept(int32_t listener);
 // The process at the other end of a unix socket (SO_PEERCRED).
 int32_t clinux_peer_credentials(int32_t fd, int32_t *pid, uint32_t *uid);
 
+// Gives the system what malloc(3) keeps of freed memory: malloc_trim(3).
+void clinux_release_freed_memory(void);
+
 // mallopt(3): blocks up to `largest` come from the heap, which gives back what lies free at its end
 // above `kept`, and is one of at most `arenas`. To be called before any thread is started.
 void clinux_keep_freed_memory(size_t largest, size_t kept, int32_t arenas);
