@@ -53,7 +53,7 @@ package struct MountOptions: Hashable, Sendable {
     /// Whether the keepers audit and repair while nothing is mounted.
     package var delegates = true
     /// Whether the kernel may read and write cached files by itself.
-    package var passesThrough = false
+    package var passesThrough = true
     /// Length of an epoch of the embedded network, if this mount makes it.
     package var epochSeconds: UInt32?
     /// Generic options that the kernel's mount takes as they are.
@@ -75,7 +75,7 @@ extension MountOptions {
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, cache-size=SIZE, dirty-max=SIZE, dirty-age=SECONDS, phrase-file=FILE,
         sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
-        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=off|auto, allow_other,
+        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other,
         noallow_other, nonempty,
         debug, and those of every filesystem; see mount.mefs(8).
         """
