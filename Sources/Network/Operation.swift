@@ -60,4 +60,12 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case replaceBucket = 0x2c
     /// `FetchRepairs` → `RepairList`.
     case fetchRepairs = 0x2d
+    /// `VolumeHead` → empty.
+    case putHead = 0x2e
+    /// `GetHead` → `HeadList`.
+    case getHead = 0x2f
+    /// `HoldLease` → `LeaseState`.
+    case holdLease = 0x30
+    /// `ReleaseLease` → empty.
+    case releaseLease = 0x31
 }

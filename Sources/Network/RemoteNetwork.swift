@@ -99,6 +99,8 @@ package final class RemoteNetwork: StorageNetwork {
 
     package func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> { keepers.ask(query) }
 
+    package var keeperIDs: [NodeID] { file.keepers.map(\.publicKey.nodeID) }
+
     package func ask<Q: KeeperQuery>(
         _ query: Q,
         ofKeeper keeper: NodeID

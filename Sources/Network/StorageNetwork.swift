@@ -50,11 +50,18 @@ package protocol StorageNetwork: Sendable {
     /// is done when all have answered, with the answer of one that took it.
     func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer>
 
+    /// The keepers of the network's file, which may each be asked; none where nobody keeps
+    /// anything.
+    var keeperIDs: [NodeID] { get }
+
     /// Asks one keeper and no other: the one that a volume was delegated to.
     func ask<Q: KeeperQuery>(_ query: Q, ofKeeper keeper: NodeID) -> Pending<Q.Answer>
 }
 
 extension StorageNetwork {
+    /// As where nobody keeps anything.
+    package var keeperIDs: [NodeID] { [] }
+
     /// As a network with one keeper does.
     package func ask<Q: KeeperQuery>(
         _ query: Q,

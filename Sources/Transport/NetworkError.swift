@@ -24,6 +24,10 @@ package struct NetworkError: Error, Hashable, Sendable, CustomStringConvertible 
         case closed = 9
         /// Something else has that id.
         case exists = 10
+        /// The node has something newer, or another thing under the same number.
+        case conflict = 11
+        /// A writer with a newer term has taken the volume over.
+        case superseded = 12
     }
 
     /// The longest message that a reply carries, in bytes; what is longer is cut.
@@ -44,7 +48,9 @@ package struct NetworkError: Error, Hashable, Sendable, CustomStringConvertible 
     package var isTransient: Bool {
         switch code {
         case .unreachable, .timedOut, .closed: true
-        case .refused, .notFound, .full, .unauthorized, .corrupt, .malformed, .exists: false
+        case .refused, .notFound, .full, .unauthorized, .corrupt, .malformed, .exists, .conflict,
+            .superseded:
+            false
         }
     }
 }

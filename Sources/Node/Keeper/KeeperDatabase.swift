@@ -93,10 +93,11 @@ final class KeeperDatabase: Sendable {
 }
 
 extension KeeperDatabase.Format {
-    /// `keeper.db`: providers, volumes, beacons, and what is reported of orders.
+    /// `keeper.db`: providers, volumes with their heads and leases, beacons, and what is reported
+    /// of orders.
     ///
     /// Version 1 had providers and volumes only, with shorter records of providers, which every
-    /// provider brings again with its next heartbeat.
+    /// provider brings again with its next heartbeat; version 2 had no heads and leases.
     static let keeper = KeeperDatabase.Format(
         name: "the keeper's database",
         // "MEFK".
@@ -124,6 +125,13 @@ extension KeeperDatabase.Format {
             CREATE TABLE chains (
                 "order" BLOB NOT NULL, auditor BLOB NOT NULL, number INTEGER NOT NULL,
                 PRIMARY KEY ("order", auditor)) WITHOUT ROWID;
+            """,
+            """
+            CREATE TABLE heads (
+                volume BLOB PRIMARY KEY, head BLOB NOT NULL);
+            CREATE TABLE leases (
+                volume BLOB PRIMARY KEY, term INTEGER NOT NULL, holder BLOB NOT NULL,
+                label TEXT NOT NULL, released INTEGER NOT NULL) WITHOUT ROWID;
             """,
         ]
     )

@@ -87,9 +87,16 @@ struct KeeperRequests: RequestHandler {
                 try FetchRepairs(decoding: request.body),
                 of: request.peer
             ).encoded
+        case .putHead:
+            let head = try PutHead(decoding: request.body).head
+            try services.heads.put(head, from: request.peer)
+            return []
+        case .getHead:
+            let volume = try GetHead(decoding: request.body).volume
+            return try services.heads.newest(of: volume, for: request.peer).encoded
         case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
             .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
-            .setLeaving, .compactOrder:
+            .setLeaving, .compactOrder, .holdLease, .releaseLease:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
     }

@@ -125,6 +125,7 @@ package final class KeeperServer: Sendable {
                 logger: logger
             ),
             register: CustodyRegister(database: database, histories: histories, logger: logger),
+            heads: HeadStore(database: database, logger: logger),
             delegations: try DelegationStore(directory: path, holdLasts: configuration.holdLasts),
             pool: try ConnectionPool(identity: identity, loops: loops),
             now: now

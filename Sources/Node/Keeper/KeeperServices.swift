@@ -11,6 +11,7 @@ struct KeeperServices: Sendable {
     let histories: ProviderHistories
     let beacons: BeaconChain
     let register: CustodyRegister
+    let heads: HeadStore
     let delegations: DelegationStore
     /// The keeper's own connections, to providers.
     let pool: ConnectionPool

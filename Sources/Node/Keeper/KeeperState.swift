@@ -176,11 +176,8 @@ final class KeeperState: Sendable {
     /// Keeps a registration that was checked; its owner may replace it, nobody else.
     func register(_ volume: VolumeRegistration) throws {
         try database.transaction { database in
-            let owner = try database.query(
-                "SELECT owner FROM volumes WHERE id = ?",
-                .blob(volume.id.bytes)
-            ) { $0.blob(0) }.first
-            if let owner, owner != volume.owner.bytes {
+            let owner = try Self.owner(of: volume.id, in: database)
+            if let owner, owner != volume.owner {
                 throw NetworkError(
                     .exists,
                     "volume \(volume.id.short) is registered by another owner"
@@ -201,6 +198,28 @@ final class KeeperState: Sendable {
                 .blob(volume.id.bytes),
                 .blob(volume.owner.bytes),
                 .blob(volume.encoded)
+            )
+        }
+    }
+
+    /// The owner of a registered volume; `nil` if it is not registered.
+    static func owner(of volume: VolumeID, in database: Database) throws -> NodeID? {
+        try database.query("SELECT owner FROM volumes WHERE id = ?", .blob(volume.bytes)) {
+            $0.blob(0)
+        }.first.flatMap { NodeID(bytes: $0) }
+    }
+
+    /// Refuses volumes that `peer` has not registered, so that what is kept of volumes is bounded
+    /// by their registrations.
+    static func checkRegistered(
+        _ volume: VolumeID,
+        of peer: NodeID,
+        in database: Database
+    ) throws {
+        guard try owner(of: volume, in: database) == peer else {
+            throw NetworkError(
+                .notFound,
+                "you have not registered volume \(volume.short) with this keeper"
             )
         }
     }

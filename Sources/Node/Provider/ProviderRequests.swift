@@ -54,7 +54,8 @@ struct ProviderRequests: RequestHandler {
             }
         case .heartbeat, .listProviders, .registerVolume, .listVolumes, .exportNetwork,
             .fetchBeacons, .reportCustody, .listScores, .delegate, .undelegate, .holdVolume,
-            .putStripes, .replaceBucket, .fetchRepairs:
+            .putStripes, .replaceBucket, .fetchRepairs, .putHead, .getHead, .holdLease,
+            .releaseLease:
             reply.fail(NetworkError(.refused, "this is a provider; ask a keeper for that"))
         }
     }

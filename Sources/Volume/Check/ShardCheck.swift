@@ -159,7 +159,8 @@ struct ShardCheck {
             switch error.code {
             case .notFound: return .missing
             case .corrupt, .malformed, .unauthorized: return .wrong(error.message)
-            case .unreachable, .timedOut, .closed, .refused, .full, .exists:
+            case .unreachable, .timedOut, .closed, .refused, .full, .exists, .conflict,
+                .superseded:
                 patience[shard.provider, default: 1] -= 1
                 return .unseen
             }
