@@ -137,6 +137,7 @@ struct VolumeOpening {
         if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
         if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }
         if let seconds = options.dirtyAgeSeconds { configuration.dirtyAgeSeconds = seconds }
+        configuration.checkpoints = VolumeConfiguration.Checkpoints(owner: identity)
         configuration.custody = options.custody(of: directory, owner: identity, on: network.file)
         // The root of a new volume belongs to who owns the directory it appears at.
         var owner = stat()

@@ -44,6 +44,9 @@ package enum DurableStep: String, CaseIterable, Sendable {
     /// Memory calls the blocks clean.
     case blocksCleaned
 
+    /// A keeper has a head, and the metadata says so.
+    case headRegistered
+
     // MARK: Destroying cached bytes
 
     /// Metadata no longer names cached ranges: eviction, truncation, holes, removal.

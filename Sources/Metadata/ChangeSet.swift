@@ -37,6 +37,10 @@ struct StripeRow: Sendable {
     var liveBlocks: Int64
     /// Sealed bytes of those blocks.
     var liveBytes: Int64
+    /// The first head that may refer to it; 0 if it was placed before there were any.
+    var born: UInt64 = 0
+    /// The first head that does not refer to it any more; `nil` while the volume needs it.
+    var died: UInt64?
 }
 
 /// Everything changed since the last commit, as the rows it leaves behind.
@@ -58,6 +62,13 @@ struct ChangeSet: Sendable {
     var residency: [BlockKey: Edit<Residency>] = [:]
     var passthroughs: [InodeNumber: Edit<Passthrough>] = [:]
     var shards: [StripeID: [ShardRecord]] = [:]
+    /// Kept heads, by version.
+    var snapshots: [UInt64: Edit<SnapshotRow>] = [:]
+    /// Parts of the checkpoint, and pieces of it that are all to be removed.
+    var checkpointParts: [CheckpointPart] = []
+    var removedPieces: Set<Int64> = []
+    /// The head as it is sent to keepers.
+    var head: [UInt8]?
     var forgottenShards: Set<DeadShard> = []
     /// Inodes whose rows are to be deleted everywhere.
     var reaped: [InodeNumber: FileKind] = [:]
@@ -73,6 +84,7 @@ struct ChangeSet: Sendable {
             && targets.isEmpty && fileKeys.isEmpty && xattrs.isEmpty && blocks.isEmpty
             && residency.isEmpty && shards.isEmpty && forgottenShards.isEmpty && reaped.isEmpty
             && removedStripes.isEmpty && passthroughs.isEmpty && nextInode == nil && numbers.isEmpty
+            && snapshots.isEmpty && checkpointParts.isEmpty && removedPieces.isEmpty && head == nil
     }
 
     /// Puts an older set that could not be saved beneath this one.
@@ -90,6 +102,12 @@ struct ChangeSet: Sendable {
         residency.merge(older.residency) { new, _ in new }
         passthroughs.merge(older.passthroughs) { new, _ in new }
         shards.merge(older.shards) { new, _ in new }
+        snapshots.merge(older.snapshots) { new, _ in new }
+        // What is removed is removed before what is put: see `MetadataWriter`.
+        checkpointParts =
+            older.checkpointParts.filter { !removedPieces.contains($0.piece) } + checkpointParts
+        removedPieces.formUnion(older.removedPieces)
+        head = head ?? older.head
         forgottenShards.formUnion(older.forgottenShards)
         reaped.merge(older.reaped) { new, _ in new }
         removedStripes.formUnion(older.removedStripes)

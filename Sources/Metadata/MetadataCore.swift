@@ -18,6 +18,7 @@ final class MetadataCore: Sendable {
         let bootID: String
     }
 
+    let path: String
     let past: Past
     let writer: Mutex<MetadataWriter>
     let state: Mutex<MetadataState>
@@ -40,6 +41,7 @@ final class MetadataCore: Sendable {
     static let inodesSkippedAfterCrash: UInt64 = 1 << 20
 
     init(opening path: String, limits: MetadataLimits) throws(FileSystemError) {
+        self.path = path
         self.limits = limits
         lock = try Self.lock(path)
         guard WholeFile.exists(path) else {
@@ -53,6 +55,7 @@ final class MetadataCore: Sendable {
         let state = try MetadataState(reader: reader, limits: limits)
         if !past.wasCleanlyClosed { state.skipInodes(Self.inodesSkippedAfterCrash) }
         try state.abandonInterrupted()
+        writer.keepsJournal = state.openVersion > 0
         checkpointer = try Checkpointer(path)
         scanner = Mutex(try Self.reader(path))
         logSync = try Self.begin(writer, path, past)
@@ -94,15 +97,17 @@ final class MetadataCore: Sendable {
         }
     }
 
-    /// Gives an older database what this version has more, in one transaction.
+    /// Gives an older database what later versions have more, in one transaction.
     private static func upgrade(
         _ database: Database,
         from version: Int64
     ) throws(SQLiteError) {
-        guard let script = Schema.upgrades[version] else { return }
+        guard version < Schema.version else { return }
         try database.execute("BEGIN IMMEDIATE")
         do {
-            try database.executeScript(script)
+            for older in version..<Schema.version {
+                if let script = Schema.upgrades[older] { try database.executeScript(script) }
+            }
             try database.execute("PRAGMA user_version=\(Schema.version)")
             try database.execute("COMMIT")
         } catch {
@@ -111,7 +116,7 @@ final class MetadataCore: Sendable {
         }
     }
 
-    private static func reader(_ path: String) throws(FileSystemError) -> MetadataReader {
+    static func reader(_ path: String) throws(FileSystemError) -> MetadataReader {
         try converting { () throws(SQLiteError) in
             try MetadataReader(try Database(path: path, access: .readWrite))
         }
@@ -209,6 +214,9 @@ final class MetadataCore: Sendable {
             return (writer.sequence, logFrames)
         }
     }
+
+    /// Commit `sequence` is in the log.
+    func noteCommit(_ sequence: UInt64) { logSync.noteCommit(sequence) }
 
     /// Makes commit `sequence` and all before it survive a crash of the host.
     func sync(through sequence: UInt64) throws(FileSystemError) {

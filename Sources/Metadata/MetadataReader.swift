@@ -50,7 +50,7 @@ final class MetadataReader {
             "SELECT MIN(idx) FROM residency WHERE ino=? AND idx>=?"
         )
         stripeByID = try database.prepare(
-            "SELECT k, m, payload_bytes, shard_bytes, state, live_blocks, live_bytes "
+            "SELECT k, m, payload_bytes, shard_bytes, state, live_blocks, live_bytes, born, died "
                 + "FROM stripe WHERE id=?"
         )
         shardsOf = try database.prepare(
@@ -189,7 +189,8 @@ final class MetadataReader {
             row -> StripeRow? in
             guard let shape = Self.shape(row, from: 0),
                 let state = StripeState(rawValue: row.integer(4)),
-                Self.counts.contains(row.integer(5)), Self.counts.contains(row.integer(6))
+                Self.counts.contains(row.integer(5)), Self.counts.contains(row.integer(6)),
+                Self.counts.contains(row.integer(7)), Self.counts.contains(row.integer(8))
             else { return nil }
             return StripeRow(
                 id: id,
@@ -198,7 +199,9 @@ final class MetadataReader {
                 shardBytes: shape.shardBytes,
                 state: state,
                 liveBlocks: row.integer(5),
-                liveBytes: row.integer(6)
+                liveBytes: row.integer(6),
+                born: UInt64(row.integer(7)),
+                died: row.isNull(8) ? nil : UInt64(row.integer(8))
             )
         }
         return found.first
@@ -269,6 +272,24 @@ final class MetadataReader {
         return found
     }
 
+    /// Stripes that nothing needs any more: the volume not since a head that a keeper has, and no
+    /// kept head either.
+    func releasedStripes(
+        registered: UInt64,
+        limit: Int
+    ) throws(FileSystemError) -> [StripeID] {
+        let statement = try prepare(
+            """
+            SELECT id FROM stripe WHERE died IS NOT NULL AND died <= ? AND state = 2 \
+            AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= born AND version < died) LIMIT ?
+            """
+        )
+        let parameters: [Value] = [
+            .integer(Int64(clamping: registered)), .integer(Int64(limit)),
+        ]
+        return try rows(statement, parameters, or: "a stripe") { StripeID(bytes: $0.blob(0)) }
+    }
+
     /// Placed stripes of which less than `fraction` is alive, the emptiest first.
     func sparseStripes(
         liveBelow fraction: Double,
@@ -277,7 +298,8 @@ final class MetadataReader {
         let statement = try prepare(
             """
             SELECT id FROM stripe WHERE state = 2 AND live_bytes < payload_bytes * ? \
-            ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
+            AND died IS NULL \
+            AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born) ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
             """
         )
         return try rows(statement, [.real(fraction), .integer(Int64(limit))], or: "a stripe") {
@@ -363,6 +385,90 @@ final class MetadataReader {
         }
     }
 
+    // MARK: Checkpoints
+
+    /// Parts of the newest checkpoint, in order of piece and part.
+    func checkpointParts() throws(FileSystemError) -> [CheckpointPart] {
+        let statement = try prepare(
+            """
+            SELECT piece, part, last, stripe, offset, plain, valid, segments, checksum \
+            FROM checkpoint ORDER BY piece, part
+            """
+        )
+        return try rows(statement, [], or: "a part of the checkpoint") { row in
+            guard row.integer(0) >= CheckpointPart.index, row.integer(2) >= 0,
+                let part = UInt32(exactly: row.integer(1)),
+                let location = try? BlockLocation.decode(
+                    stripe: row.blob(3),
+                    offset: row.integer(4),
+                    plainBytes: row.integer(5),
+                    validBytes: row.integer(6),
+                    segments: row.blob(7),
+                    checksum: row.isNull(8) ? nil : row.integer(8)
+                )
+            else { return nil }
+            return CheckpointPart(
+                piece: row.integer(0),
+                part: Int(part),
+                last: row.integer(2),
+                location: location
+            )
+        }
+    }
+
+    func snapshots() throws(FileSystemError) -> [SnapshotRow] {
+        let statement = try prepare(JournalTable.snapshot.selection)
+        return try rows(statement, [], or: "a snapshot") { SnapshotRow($0) }
+    }
+
+    /// Rows of the journal after one and up to another, in order.
+    func forEachJournalRow(
+        after first: Int64,
+        through last: Int64,
+        _ body: ([UInt8]) throws(FileSystemError) -> Void
+    ) throws(FileSystemError) {
+        let statement = try prepare(
+            "SELECT records FROM journal WHERE seq>? AND seq<=? ORDER BY seq"
+        )
+        defer { statement.reset() }
+        try converting { () throws(SQLiteError) in
+            try statement.bind(all: [.integer(first), .integer(last)])
+        }
+        while try converting({ () throws(SQLiteError) in try statement.step() }) {
+            try body(statement.blob(0))
+        }
+    }
+
+    /// Bytes of the journal's rows.
+    func journalBytes() throws(FileSystemError) -> UInt64 {
+        try number("SELECT TOTAL(LENGTH(records)) FROM journal")
+    }
+
+    /// From now on sees what is committed by now, until `unpin`.
+    func pin() throws(FileSystemError) {
+        try converting { () throws(SQLiteError) in
+            try database.execute("BEGIN")
+            _ = try database.integer("SELECT COUNT(*) FROM meta")
+        }
+    }
+
+    func unpin() { database.rollback() }
+
+    /// Every row that goes with the volume, as records.
+    func forEachRow(
+        _ body: (JournalRecord) throws(FileSystemError) -> Void
+    ) throws(FileSystemError) {
+        for table in JournalTable.allCases {
+            let statement = try prepare(table.selection)
+            defer { statement.reset() }
+            let columns = Int32(table.columns.count)
+            while try converting({ () throws(SQLiteError) in try statement.step() }) {
+                let values = (0..<columns).map { statement.value($0) }
+                try body(JournalRecord(table, .put, values))
+            }
+        }
+    }
+
     /// Clean blocks in the cache, in order of inode and index.
     func residentClean(
         after key: BlockKey?,
@@ -412,6 +518,13 @@ final class MetadataReader {
     /// One number, such as a sum over a table.
     func number(_ sql: String) throws(FileSystemError) -> UInt64 {
         UInt64(clamping: try converting { () throws(SQLiteError) in try database.integer(sql) })
+    }
+
+    /// The number of a head that is kept under `key`; 0 if there is none.
+    func version(_ key: String) throws(FileSystemError) -> UInt64 {
+        guard case .integer(let number)? = try meta(key) else { return 0 }
+        guard Self.counts.contains(number) else { throw Self.corrupt("the number \(key)") }
+        return UInt64(number)
     }
 
     func meta(_ key: String) throws(FileSystemError) -> Value? {

@@ -124,6 +124,7 @@ extension MetadataState {
             }
         }
 
+        stripe.row.born = openVersion
         setState(of: stripe, to: .placed)
         var cleaned: [BlockKey] = []
         for (block, inode, chunk) in current {
@@ -310,7 +311,7 @@ extension MetadataState {
 
     // MARK: Second halves: cannot fail
 
-    private func setState(of stripe: Stripe, to state: StripeState) {
+    func setState(of stripe: Stripe, to state: StripeState) {
         let before: UInt64 = stripe.row.state == .placed ? 1 : 0
         let after: UInt64 = state == .placed ? 1 : 0
         let shards = UInt64(stripe.row.code.n)
@@ -327,13 +328,20 @@ extension MetadataState {
         markDirty(stripe)
     }
 
-    /// No file needs the block any more; a stripe without live blocks is dead.
-    func dropLive(_ location: BlockLocation) {
+    /// Nobody needs the block since the head of that number, the next one if it is not given.
+    ///
+    /// A stripe without live blocks is dead, unless a head refers to it.
+    func dropLive(_ location: BlockLocation, since version: UInt64? = nil) {
         guard let stripe = stripes.value(location.stripe) else { return }
         stripe.row.liveBlocks -= 1
         stripe.row.liveBytes = max(0, stripe.row.liveBytes - Int64(location.sealedBytes))
         if stripe.row.liveBlocks <= 0, stripe.row.state == .placed {
-            setState(of: stripe, to: .dead)
+            let died = version ?? openVersion
+            if stripe.row.born < died {
+                stripe.row.died = died
+            } else {
+                setState(of: stripe, to: .dead)
+            }
         }
         markDirty(stripe)
     }

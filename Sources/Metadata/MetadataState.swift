@@ -38,6 +38,8 @@ final class MetadataState {
     private var savedPassthroughs: Set<InodeNumber> = []
 
     var nextInode: UInt64
+    /// The number of the next head; 0 while none are made.
+    var openVersion: UInt64
     var totals: MetadataTotals
     var dirty: DirtyLedger
     /// Whether a commit of what changed was asked for that comes soon.
@@ -59,6 +61,7 @@ final class MetadataState {
         guard nextInode <= InodeRow.numberMax else {
             throw FileSystemError(.corrupt, "metadata database: inode numbers have run out")
         }
+        openVersion = try reader.version(MetaKey.openVersion)
         totals = try MetadataTotals(reading: reader)
         dirty = DirtyLedger()
         for block in try reader.dirtyBlocks() {

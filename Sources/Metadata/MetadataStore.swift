@@ -211,7 +211,7 @@ package final class MetadataStore: Sendable {
         return try core.scan(body)
     }
 
-    private func checkOpen() throws(FileSystemError) {
+    func checkOpen() throws(FileSystemError) {
         guard !isClosed.load(ordering: .acquiring) else {
             throw FileSystemError(.closed, "metadata database \(path) is closed")
         }

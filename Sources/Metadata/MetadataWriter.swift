@@ -8,6 +8,12 @@ final class MetadataWriter {
     private let database: Database
     /// Commits made that changed something.
     private(set) var sequence: UInt64 = 0
+    /// The last row of the journal.
+    private(set) var journalSequence: Int64 = 0
+    /// The last row of the journal that tells of what a user would miss.
+    private(set) var substantialSequence: Int64 = 0
+    /// Whether changes are written to the journal: from the first head on.
+    var keepsJournal = false
     /// Pages in the log from which on a commit moves it.
     var logFramesAllowed = Int.max
 
@@ -21,6 +27,8 @@ final class MetadataWriter {
     private let putStripe, removeStripe, putShard, removeShard, removeShards: Statement
     private let putPassthrough, removePassthrough: Statement
     private let putOrphan, removeOrphan, putMeta: Statement
+    private let putSnapshot, removeSnapshot, putPart, removePiece: Statement
+    private let putJournal: Statement
 
     init(_ database: Database) throws(SQLiteError) {
         self.database = database
@@ -50,10 +58,7 @@ final class MetadataWriter {
         )
         removeResidency = try database.prepare("DELETE FROM residency WHERE ino=? AND idx=?")
         removeResidencies = try database.prepare("DELETE FROM residency WHERE ino=?")
-        putStripe = try database.prepare(
-            "REPLACE INTO stripe(id, k, m, payload_bytes, shard_bytes, state, live_blocks, "
-                + "live_bytes) VALUES(?,?,?,?,?,?,?,?)"
-        )
+        putStripe = try database.prepare(JournalTable.stripe.insertion)
         removeStripe = try database.prepare("DELETE FROM stripe WHERE id=?")
         putShard = try database.prepare(
             "REPLACE INTO shard(stripe, idx, shard, provider, root) VALUES(?,?,?,?,?)"
@@ -67,6 +72,17 @@ final class MetadataWriter {
         putOrphan = try database.prepare("REPLACE INTO orphan(ino) VALUES(?)")
         removeOrphan = try database.prepare("DELETE FROM orphan WHERE ino=?")
         putMeta = try database.prepare("REPLACE INTO meta(key, value) VALUES(?,?)")
+        putSnapshot = try database.prepare(JournalTable.snapshot.insertion)
+        removeSnapshot = try database.prepare(JournalTable.snapshot.removal)
+        putPart = try database.prepare(CheckpointPart.insertion)
+        removePiece = try database.prepare("DELETE FROM checkpoint WHERE piece=?")
+        putJournal = try database.prepare("INSERT INTO journal(seq, records) VALUES(?,?)")
+        journalSequence = try database.integer("SELECT COALESCE(MAX(seq), 0) FROM journal")
+        // After a base the journal is empty, and goes on behind it.
+        journalSequence = max(
+            journalSequence,
+            try database.integer("SELECT value FROM meta WHERE key=?", .text(MetaKey.cutSequence))
+        )
     }
 
     /// Pages in the write-ahead log.
@@ -82,8 +98,55 @@ final class MetadataWriter {
                 try putMeta.run(.text(MetaKey.nextInode), .integer(Int64(nextInode)))
             }
             for (key, number) in set.numbers { try putMeta.run(.text(key), .integer(number)) }
+            try saveCheckpoint(set)
+            try journal(set)
         }
         sequence += 1
+    }
+
+    /// Adds the set to the journal, in the transaction that saves it.
+    private func journal(_ set: ChangeSet) throws(SQLiteError) {
+        guard keepsJournal else { return }
+        let records = set.journal
+        guard !records.isEmpty else { return }
+        let next = journalSequence + 1
+        try putJournal.run(.integer(next), .blob(records))
+        journalSequence = next
+        if set.isSubstantial { substantialSequence = next }
+    }
+
+    private func saveCheckpoint(_ set: ChangeSet) throws(SQLiteError) {
+        for (version, edit) in set.snapshots {
+            switch edit {
+            case .put(let row):
+                try putSnapshot.bind(all: row.values)
+                try putSnapshot.run()
+            case .remove: try removeSnapshot.run(.integer(Int64(clamping: version)))
+            }
+        }
+        for piece in set.removedPieces { try removePiece.run(.integer(piece)) }
+        for part in set.checkpointParts {
+            try putPart.bind(all: part.values)
+            try putPart.run()
+        }
+        if let head = set.head { try putMeta.run(.text(MetaKey.head), .blob(head)) }
+    }
+
+    /// Deletes some of the journal's rows up to one.
+    ///
+    /// - Returns: Whether none are left.
+    func forgetJournal(through last: Int64, limit: Int64) throws(SQLiteError) -> Bool {
+        var count = 0
+        try transaction { () throws(SQLiteError) in
+            try database.execute(
+                "DELETE FROM journal WHERE seq IN (SELECT seq FROM journal WHERE seq<=? LIMIT ?)",
+                .integer(last),
+                .integer(limit)
+            )
+            count = database.changes
+        }
+        sequence += 1
+        return count < limit
     }
 
     /// Sets rows of the table `meta` in a transaction of their own.
@@ -197,16 +260,8 @@ final class MetadataWriter {
     }
 
     private func save(_ stripe: StripeRow) throws(SQLiteError) {
-        try putStripe.run(
-            .blob(stripe.id.bytes),
-            .integer(Int64(stripe.code.k)),
-            .integer(Int64(stripe.code.m)),
-            .integer(Int64(stripe.payloadBytes)),
-            .integer(Int64(stripe.shardBytes)),
-            .integer(stripe.state.rawValue),
-            .integer(stripe.liveBlocks),
-            .integer(stripe.liveBytes)
-        )
+        try putStripe.bind(all: stripe.values)
+        try putStripe.run()
     }
 
     /// Last, so that it also removes what the same set put.

@@ -8,7 +8,7 @@ enum Schema {
     /// `PRAGMA user_version`.
     ///
     /// A change of the text below is a new version.
-    static let version: Int64 = 2
+    static let version: Int64 = 3
 
     static let text = """
         CREATE TABLE meta(
@@ -94,8 +94,11 @@ enum Schema {
             shard_bytes INTEGER NOT NULL,
             state INTEGER NOT NULL,
             live_blocks INTEGER NOT NULL,
-            live_bytes INTEGER NOT NULL
+            live_bytes INTEGER NOT NULL,
+            born INTEGER NOT NULL DEFAULT 0,
+            died INTEGER
         ) WITHOUT ROWID;
+        CREATE INDEX stripe_released ON stripe(died) WHERE died IS NOT NULL;
         CREATE INDEX stripe_unplaced ON stripe(state) WHERE state <> 2;
         CREATE TABLE shard(
             stripe BLOB NOT NULL,
@@ -104,6 +107,29 @@ enum Schema {
             provider BLOB NOT NULL,
             root BLOB NOT NULL,
             PRIMARY KEY(stripe, idx)
+        ) WITHOUT ROWID;
+        CREATE TABLE snapshot(
+            version INTEGER PRIMARY KEY,
+            seconds INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            locked_until INTEGER,
+            contents BLOB NOT NULL
+        );
+        CREATE TABLE journal(
+            seq INTEGER PRIMARY KEY,
+            records BLOB NOT NULL
+        );
+        CREATE TABLE checkpoint(
+            piece INTEGER NOT NULL,
+            part INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            stripe BLOB NOT NULL,
+            offset INTEGER NOT NULL,
+            plain INTEGER NOT NULL,
+            valid INTEGER NOT NULL,
+            segments BLOB NOT NULL,
+            checksum INTEGER,
+            PRIMARY KEY(piece, part)
         ) WITHOUT ROWID;
 
         """
@@ -118,7 +144,36 @@ enum Schema {
             modified INTEGER NOT NULL
         );
 
-        """
+        """,
+        2: """
+        ALTER TABLE stripe ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE stripe ADD COLUMN died INTEGER;
+        CREATE INDEX stripe_released ON stripe(died) WHERE died IS NOT NULL;
+        CREATE TABLE snapshot(
+            version INTEGER PRIMARY KEY,
+            seconds INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            locked_until INTEGER,
+            contents BLOB NOT NULL
+        );
+        CREATE TABLE journal(
+            seq INTEGER PRIMARY KEY,
+            records BLOB NOT NULL
+        );
+        CREATE TABLE checkpoint(
+            piece INTEGER NOT NULL,
+            part INTEGER NOT NULL,
+            last INTEGER NOT NULL,
+            stripe BLOB NOT NULL,
+            offset INTEGER NOT NULL,
+            plain INTEGER NOT NULL,
+            valid INTEGER NOT NULL,
+            segments BLOB NOT NULL,
+            checksum INTEGER,
+            PRIMARY KEY(piece, part)
+        ) WITHOUT ROWID;
+
+        """,
     ]
 }
 
@@ -128,6 +183,21 @@ enum MetaKey {
     static let nextInode = "next_inode"
     /// 1 between `close` and the next opening, else 0.
     static let clean = "clean"
+    /// The number that the next head of the volume gets; absent or 0 while none are made.
+    static let openVersion = "open_version"
+    /// The newest head that a keeper has.
+    static let registeredVersion = "registered_version"
+    /// The head last made, as it is sent to keepers: bytes.
+    static let head = "head"
+    /// The last row of the journal that a head contains.
+    static let cutSequence = "cut_seq"
+
+    /// 1 if rows were changed past the journal, as by a repair: the next head needs a new base.
+    static let needsBase = "needs_base"
+
+    /// Those that go with the volume, as a term of SQL.
+    static let travelling = "(key = 'next_inode' OR key GLOB 'repairs_*')"
+
     /// Boot id of the host when nothing of a crash was left to make good.
     static let bootID = "boot_id"
 

@@ -22,6 +22,8 @@ final class Reclaimer: Sendable {
     private static let tick: Duration = .seconds(2)
     /// How often otherwise; only a bound, since nothing is found where nothing has changed.
     private static let idleTick: Duration = .seconds(60)
+    /// Stripes given up in one turn that only older heads needed.
+    private static let releasedBatch = 256
     /// Shards deleted in one turn.
     private static let shardBatch = 1024
     /// A stripe with less than this share alive is written anew: moving one live byte then frees
@@ -188,8 +190,9 @@ final class Reclaimer: Sendable {
 
     /// - Returns: Whether there were none.
     private func deleteDeadShards() throws(FileSystemError) -> Bool {
+        let released = try metadata.collectReleased(limit: Self.releasedBatch)
         let dead = try metadata.deadShards(limit: Self.shardBatch)
-        guard !dead.isEmpty else { return true }
+        guard !dead.isEmpty else { return released == 0 }
         DurableStep.note(.stripeDead)
         let byProvider = release(Dictionary(grouping: dead, by: \.record.provider))
         let requests = byProvider.map { provider, shards in

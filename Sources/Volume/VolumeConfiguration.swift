@@ -45,6 +45,21 @@ package struct VolumeConfiguration: Sendable {
     /// Otherwise opening fails, so that nobody loses them unawares.
     package var discardsLostChanges = false
 
+    /// How its metadata is brought to the network; `nil` for not at all.
+    package var checkpoints: Checkpoints?
+
+    /// How checkpoints of the metadata are made.
+    package struct Checkpoints: Sendable {
+        /// Signs heads.
+        package var owner: SigningKey
+        /// How long a change of the metadata waits for others before it is placed.
+        package var interval: Duration = .seconds(10)
+        /// The term of the writer lease that heads are made under now; 0 for none.
+        package var term: @Sendable () -> UInt64 = { 0 }
+
+        package init(owner: SigningKey) { self.owner = owner }
+    }
+
     /// How its shards are looked after; `nil` for not at all.
     package var custody: Custody?
 

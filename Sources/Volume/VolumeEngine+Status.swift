@@ -3,6 +3,7 @@ package import Metadata
 package import Network
 package import Primitives
 import Disk
+import Logging
 import Synchronization
 
 /// What `mefs status` shows of an engine.
@@ -19,6 +20,8 @@ package struct EngineStatus: Sendable {
     /// Openings that the kernel serves by itself: now, and since the start.
     package let passthroughOpenings: Int
     package let passthroughOpeningsTotal: UInt64
+    /// How far the heads of the volume are; `nil` if none are made.
+    package let checkpoints: CheckpointStatus?
     /// Why uploads are not getting through, if they are not.
     package let lastError: String?
     package let shardErrors: [String]
@@ -56,6 +59,7 @@ extension VolumeEngine {
             degradedReads: meters.degradedReads.load(ordering: .relaxed),
             passthroughOpenings: passthrough.handleCount.load(ordering: .relaxed),
             passthroughOpeningsTotal: passthrough.openings.load(ordering: .relaxed),
+            checkpoints: checkpoints?.status,
             lastError: meters.lastError,
             shardErrors: meters.shardErrors,
             oldestDirtyAgeSeconds: totals.oldestDirty.map {
@@ -94,6 +98,12 @@ extension VolumeEngine {
         try passthrough.harvestAll()
         try uploader.drain(report: report)
         try settler.settleAll()
+        do throws(FileSystemError) {
+            _ = try checkpoints?.checkpoint()
+        } catch {
+            // What is placed is placed; only who lost this host would not find the last of it.
+            logger.warning("the newest names are not at a keeper yet: \(error.message)")
+        }
     }
 
     /// Stripes listed at a time.

@@ -31,6 +31,7 @@ package final class VolumeEngine: Sendable {
     let settler: Settler
     let passthrough: PassthroughFiles
     let custody: VolumeCustody?
+    let checkpoints: CheckpointWriter?
     let logger: Logger
     private let isClosed = Mutex(false)
 
@@ -111,6 +112,17 @@ package final class VolumeEngine: Sendable {
             passthrough: passthrough,
             logger: logger
         )
+        checkpoints = configuration.checkpoints.map { [metadata, meters, custody] settings in
+            CheckpointWriter(
+                configuration: configuration,
+                settings: settings,
+                metadata: metadata,
+                network: network,
+                meters: meters,
+                custody: custody,
+                logger: logger
+            )
+        }
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
         try fetcher.start()
         try uploader.start()
@@ -118,6 +130,7 @@ package final class VolumeEngine: Sendable {
         try evictor.start()
         try settler.start()
         try custody?.start()
+        try checkpoints?.start()
     }
 
     /// Stops the threads and closes the database, after up to `drainSeconds` of uploading.
@@ -142,6 +155,7 @@ package final class VolumeEngine: Sendable {
                 logger.warning("not everything could be placed: \(error.message)")
             }
         }
+        checkpoints?.stop()
         evictor.stop()
         settler.stop()
         reclaimer.stop()

@@ -65,6 +65,20 @@ package struct ByteReader {
         return value
     }
 
+    /// Reads an integer of 1 to 10 bytes of 7 bits each, the lowest first (LEB128).
+    ///
+    /// - Throws: `invalid` for more than 64 bits.
+    package mutating func varint() throws(DecodeError) -> UInt64 {
+        var value: UInt64 = 0
+        for shift in stride(from: UInt64(0), through: 63, by: 7) {
+            let byte = try integer(UInt8.self)
+            guard shift < 63 || byte <= 1 else { break }
+            value |= UInt64(byte & 0x7f) << shift
+            if byte < 0x80 { return value }
+        }
+        throw .invalid(field: "varint", reason: "more than 64 bits")
+    }
+
     /// Reads exactly `count` bytes.
     package mutating func bytes(_ count: Int) throws(DecodeError) -> ArraySlice<UInt8> {
         guard count >= 0, remaining >= count else {

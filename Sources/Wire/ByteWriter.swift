@@ -13,6 +13,16 @@ package struct ByteWriter {
         withUnsafeBytes(of: value.littleEndian) { bytes.append(contentsOf: $0) }
     }
 
+    /// Appends an integer in 1 to 10 bytes of 7 bits each, the lowest first (LEB128).
+    package mutating func varint(_ value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+    }
+
     /// Appends bytes as they are.
     package mutating func raw(_ value: some Collection<UInt8>) {
         bytes.append(contentsOf: value)

@@ -14,6 +14,11 @@ package struct VolumeKey: SecretKey {
         RepairKey(trusted: HKDF.derive(from: bytes, label: "repair"))
     }
 
+    /// The key under which checkpoints of the volume's metadata are sealed, as a file's content is.
+    package var checkpointKey: FileKey {
+        FileKey(trusted: HKDF.derive(from: bytes, label: "checkpoint"))
+    }
+
     /// The mask of one shard, by way of the repair key.
     ///
     /// Of many shards ask `repairKey` once.

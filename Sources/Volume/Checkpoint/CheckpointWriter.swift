@@ -1,0 +1,413 @@
+import Disk
+import Logging
+import Metadata
+import Network
+import Primitives
+import Sealing
+import Synchronization
+import Transport
+import Wire
+
+/// Brings the metadata to the network, so that the volume can be had back without this host.
+///
+/// What the journal has gathered is placed as a piece, soon after the change; pieces are merged
+/// with those before that are not much longer, so that each change is sent a few times only,
+/// however many come after it, and there are few pieces. When the journal has grown to half of
+/// the last base, all rows are placed anew as the next base. A head that names the pieces is
+/// registered with the keepers.
+final class CheckpointWriter: Sendable {
+    /// A journal shorter than this is no reason for a new base.
+    private static let journalBytesMin: UInt64 = 4 << 20
+    /// A piece is merged with the new one if it is at most so many times as long.
+    private static let mergedRatio = 2
+    /// Looked at without any change, in case one was not noticed.
+    private static let idleTick: Duration = .seconds(60)
+    /// Pause after a head could not be placed or registered.
+    private static let retryPause: Duration = .seconds(5)
+    /// How long a caller waits for a head.
+    private static let patience: Duration = .seconds(120)
+
+    private struct State {
+        var isStopping = false
+        /// Requests so far, those of them that a head answers, and what came of the last.
+        var asked: UInt64 = 0
+        var answered: UInt64 = 0
+        var snapshots: [SnapshotWish] = []
+        var outcome: Result<UInt64, FileSystemError> = .success(0)
+        var status = CheckpointStatus()
+    }
+
+    private let configuration: VolumeConfiguration
+    private let settings: VolumeConfiguration.Checkpoints
+    private let metadata: MetadataStore
+    private let network: any StorageNetwork
+    private let placer: StripePlacer
+    private let custody: VolumeCustody?
+    private let logger: Logger
+    private let state = Condition(State())
+    private let thread = Mutex<Thread?>(nil)
+
+    init(
+        configuration: VolumeConfiguration,
+        settings: VolumeConfiguration.Checkpoints,
+        metadata: MetadataStore,
+        network: any StorageNetwork,
+        meters: Meters,
+        custody: VolumeCustody?,
+        logger: Logger
+    ) {
+        self.configuration = configuration
+        self.settings = settings
+        self.metadata = metadata
+        self.network = network
+        self.custody = custody
+        self.logger = logger
+        placer = StripePlacer(
+            network: network,
+            metadata: metadata,
+            meters: meters,
+            custody: custody,
+            logger: logger
+        )
+    }
+
+    func start() throws(FileSystemError) {
+        try metadata.beginCheckpoints()
+        let saved = try metadata.checkpointState()
+        state.update { $0.status.registered = saved.registered }
+        do {
+            let started = try Thread.spawn("checkpoint") { [self] in run() }
+            thread.withLock { $0 = started }
+        } catch {
+            throw FileSystemError(.inputOutput, error.description)
+        }
+    }
+
+    /// Ends the thread; what a head lacks is brought to the network before, if that can be done.
+    func stop() {
+        state.update { $0.isStopping = true }
+        metadata.wakeWaiters()
+        thread.withLock { $0 }?.join()
+    }
+
+    var status: CheckpointStatus { state.withLock { $0.status } }
+
+    /// Waits until keepers have a head of the volume as it is now, and keeps that head if
+    /// `snapshot` is given.
+    ///
+    /// - Returns: Its version.
+    /// - Throws: `unavailable`, with the reason, if there is none within two minutes.
+    func checkpoint(keeping snapshot: SnapshotWish? = nil) throws(FileSystemError) -> UInt64 {
+        let number = state.update { state in
+            state.asked += 1
+            if let snapshot { state.snapshots.append(snapshot) }
+            return state.asked
+        }
+        metadata.wakeWaiters()
+        let outcome = state.wait(for: Self.patience) { state -> Result<UInt64, FileSystemError>? in
+            state.answered >= number ? state.outcome : nil
+        }
+        guard let outcome else {
+            throw FileSystemError(
+                .unavailable,
+                "no head within two minutes: \(status.trouble ?? "the network is slow")"
+            )
+        }
+        return try outcome.get()
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        Thread.lowerPriority()
+        while true {
+            let seen = metadata.changeCount
+            let isStopping = state.withLock { $0.isStopping }
+            if !isStopping, !isAsked, !isDue {
+                metadata.waitForChange(after: seen, for: Self.idleTick) { [self] in
+                    state.withLock { $0.isStopping || $0.asked != $0.answered }
+                }
+                continue
+            }
+            if !isStopping {
+                // Others will follow the first change.
+                let pause = status.trouble == nil ? settings.interval : Self.retryPause
+                _ = state.wait(for: pause) { $0.isStopping || $0.asked != $0.answered ? () : nil }
+            }
+            answer()
+            if isStopping { return }
+        }
+    }
+
+    private var isAsked: Bool { state.withLock { $0.asked != $0.answered } }
+
+    private var isDue: Bool {
+        let status = status
+        return !status.isFenced
+            && (metadata.lastSubstantialRow > status.through || status.isPending
+                || status.registered == 0)
+    }
+
+    /// Makes a head if there is reason to, and tells who waits.
+    private func answer() {
+        let (asked, wishes) = state.withLock { state in
+            defer { state.snapshots = [] }
+            return (state.asked, state.snapshots)
+        }
+        let outcome: Result<UInt64, FileSystemError>
+        do throws(FileSystemError) {
+            outcome = .success(try makeHead(wishes))
+            state.update { $0.status.trouble = nil }
+        } catch {
+            outcome = .failure(error)
+            logger.warning("the metadata is not placed yet: \(error.message)")
+            state.update { $0.status.trouble = error.message }
+        }
+        state.update { state in
+            state.answered = asked
+            state.outcome = outcome
+        }
+    }
+
+    /// Registers what is whole already, then places what came after it.
+    private func makeHead(_ wishes: [SnapshotWish]) throws(FileSystemError) -> UInt64 {
+        guard !status.isFenced else {
+            throw FileSystemError(.stale, "another machine writes to the volume now")
+        }
+        var saved = try metadata.checkpointState()
+        if let head = try head(of: saved), head.version > saved.registered {
+            try register(head, saved)
+            saved = try metadata.checkpointState()
+        }
+        let index = saved.parts.filter { $0.piece == CheckpointPart.index }
+        let through = index.first?.last ?? 0
+        let isCurrent =
+            saved.registered > 0 && !saved.needsBase
+            && max(saved.lastSubstantialRow, 0) <= through
+            && (status.through > 0 || saved.lastRow <= through)
+        if isCurrent {
+            state.update { $0.status.through = max(through, 1) }
+            for wish in wishes { try keep(saved.registered, wish, index.map(\.location)) }
+            return saved.registered
+        }
+        return try place(saved, wishes)
+    }
+
+    private func head(of saved: CheckpointState) throws(FileSystemError) -> VolumeHead? {
+        guard !saved.head.isEmpty else { return nil }
+        do {
+            return try VolumeHead(decoding: saved.head)
+        } catch {
+            throw FileSystemError(.corrupt, "metadata database: the head is damaged: \(error)")
+        }
+    }
+
+    // MARK: Placing
+
+    private func place(
+        _ saved: CheckpointState,
+        _ wishes: [SnapshotWish]
+    ) throws(FileSystemError) -> UInt64 {
+        let stripes = try CheckpointStripes(
+            configuration: configuration,
+            metadata: metadata,
+            placer: placer
+        )
+        do throws(FileSystemError) {
+            let old = saved.parts.filter { $0.piece != CheckpointPart.index }
+            let base = old.filter { $0.piece == CheckpointPart.base }
+            let baseBytes = base.reduce(UInt64(0)) { $0 + UInt64($1.location.plainBytes) }
+            let journalBytes = try metadata.journalBytes()
+            let isBaseDue =
+                base.isEmpty || saved.needsBase
+                || journalBytes > max(Self.journalBytesMin, baseBytes / 2)
+            let (cut, kept, new) =
+                isBaseDue
+                ? try placeBase(in: stripes) : try placePiece(behind: old, in: stripes)
+            return try finish(cut, saved, kept: kept, new: new, stripes, wishes)
+        } catch {
+            try stripes.abandon()
+            throw error
+        }
+    }
+
+    private typealias Placed = (cut: CheckpointCut, kept: [CheckpointPart], new: [CheckpointPart])
+
+    /// Places every row anew.
+    ///
+    /// By way of a file: what reads the database keeps its log from being moved, and providers may
+    /// be slow.
+    private func placeBase(in stripes: CheckpointStripes) throws(FileSystemError) -> Placed {
+        let spool = try CheckpointSpool(beside: configuration.metadataPath)
+        defer { spool.remove() }
+        let cut = try metadata.cutBase { chunk throws(FileSystemError) in try spool.append(chunk) }
+        var locations: [BlockLocation] = []
+        try spool.forEachPart { part throws(FileSystemError) in
+            locations += try stripes.add(part)
+        }
+        return (cut, [], Self.parts(of: CheckpointPart.base, through: cut.last, locations))
+    }
+
+    /// Places what came since the last piece, and with it those before that are not much longer.
+    private func placePiece(
+        behind old: [CheckpointPart],
+        in stripes: CheckpointStripes
+    ) throws(FileSystemError) -> Placed {
+        let cut = try metadata.cut()
+        var kept = old
+        var first = (old.map(\.last).max() ?? 0) + 1
+        var bytes = try metadata.journal(after: first - 1, through: cut.last).count
+        while let last = kept.last, last.piece != CheckpointPart.base {
+            let piece = kept.filter { $0.piece == last.piece }
+            let length = piece.reduce(0) { $0 + Int($1.location.plainBytes) }
+            guard length <= Self.mergedRatio * bytes else { break }
+            bytes += length
+            first = last.piece
+            kept.removeAll { $0.piece == last.piece }
+        }
+        let records = try metadata.journal(after: first - 1, through: cut.last)
+        let locations = try stripes.add(records)
+        return (cut, kept, Self.parts(of: first, through: cut.last, locations))
+    }
+
+    private static func parts(
+        of piece: Int64,
+        through last: Int64,
+        _ locations: [BlockLocation]
+    ) -> [CheckpointPart] {
+        locations.enumerated().map { number, location in
+            CheckpointPart(piece: piece, part: number, last: last, location: location)
+        }
+    }
+
+    /// Places the index, makes the head durable here, and registers it.
+    private func finish(
+        _ cut: CheckpointCut,
+        _ saved: CheckpointState,
+        kept: [CheckpointPart],
+        new: [CheckpointPart],
+        _ stripes: CheckpointStripes,
+        _ wishes: [SnapshotWish]
+    ) throws(FileSystemError) -> UInt64 {
+        let time = Clock.now()
+        let parts = kept + new
+        var known: [CheckpointStripe] = []
+        for id in Set(kept.map(\.location.stripe)).sorted(by: { $0.hex < $1.hex }) {
+            known.append(CheckpointStripe(try metadata.stripe(id)))
+        }
+        known += try stripes.records()
+        let index = CheckpointIndex(
+            version: cut.version,
+            time: time,
+            pieces: Self.pieces(parts),
+            stripes: known,
+            behind: cut.behind
+        )
+        let locations = try stripes.add(index.encoded)
+        try stripes.flush()
+        let named = Set(known.map(\.manifest.id))
+        let place = CheckpointPlace(
+            index: locations,
+            stripes: try stripes.records().filter { !named.contains($0.manifest.id) }
+        )
+        let head = try makeHead(cut.version, time, place, after: try head(of: saved))
+        let all = new + Self.parts(of: CheckpointPart.index, through: cut.last, locations)
+        let kept = Set(kept)
+        let snapshots = wishes.map { $0.row(cut.version, time, locations) }
+        try metadata.completeCheckpoint(
+            NewCheckpoint(
+                version: cut.version,
+                stripes: stripes.placed,
+                parts: all,
+                replaced: saved.parts.filter { !kept.contains($0) },
+                head: head.encoded,
+                snapshot: snapshots.first
+            )
+        )
+        for id in stripes.placed { custody?.notePlaced(id) }
+        state.update { $0.status.isPending = true }
+        try register(head, try metadata.checkpointState())
+        state.update { state in
+            state.status.behindBlocks = cut.behind.count
+            state.status.time = time
+        }
+        return cut.version
+    }
+
+    private static func pieces(_ parts: [CheckpointPart]) -> [CheckpointPiece] {
+        Dictionary(grouping: parts, by: \.piece).sorted { $0.key < $1.key }.map { first, parts in
+            CheckpointPiece(
+                first: first,
+                last: parts.first?.last ?? first,
+                parts: parts.sorted { $0.part < $1.part }.map(\.location)
+            )
+        }
+    }
+
+    private func makeHead(
+        _ version: UInt64,
+        _ time: Timestamp,
+        _ place: CheckpointPlace,
+        after previous: VolumeHead?
+    ) throws(FileSystemError) -> VolumeHead {
+        let body = try HeadBody.seal(place, key: configuration.key.checkpointKey)
+        do throws(SealingError) {
+            return try VolumeHead(
+                volume: configuration.id,
+                version: version,
+                time: time,
+                term: settings.term(),
+                previous: previous?.digest ?? .noHead,
+                body: body,
+                signedBy: settings.owner
+            )
+        } catch {
+            throw FileSystemError(.inputOutput, "cannot sign a head: \(error)")
+        }
+    }
+
+    // MARK: Registering
+
+    private func register(
+        _ head: VolumeHead,
+        _ saved: CheckpointState
+    ) throws(FileSystemError) {
+        let result = HeadRegister.register(head, at: network)
+        for refusal in result.refusals {
+            logger.info("keeper \(refusal.keeper.short) has no new head: \(refusal.error.message)")
+        }
+        guard result.taken > 0 else {
+            let isSuperseded = result.isSuperseded || result.refusals.contains {
+                $0.error.code == .conflict
+            }
+            state.update { state in
+                state.status.isPending = true
+                if isSuperseded { state.status.isFenced = true }
+            }
+            throw FileSystemError(
+                isSuperseded ? .stale : .unavailable,
+                "no keeper took the head: \(result.refusals.first?.error.message ?? "none is known")"
+            )
+        }
+        let through = saved.parts.first { $0.piece == CheckpointPart.index }?.last ?? 0
+        let base = saved.parts.first { $0.piece == CheckpointPart.base }?.last
+        try metadata.noteRegistered(head.version, through: through, forgettingThrough: base)
+        DurableStep.note(.headRegistered)
+        state.update { state in
+            state.status.registered = head.version
+            state.status.through = max(through, 1)
+            state.status.time = head.time
+            state.status.isPending = false
+        }
+    }
+
+    private func keep(
+        _ version: UInt64,
+        _ wish: SnapshotWish,
+        _ index: [BlockLocation]
+    ) throws(FileSystemError) {
+        let time = status.time ?? Clock.now()
+        guard try metadata.snapshots().allSatisfy({ $0.version != version }) else { return }
+        try metadata.putSnapshot(wish.row(version, time, index))
+    }
+}
