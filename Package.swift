@@ -112,7 +112,7 @@ let package = Package(
         module(
             "Volume",
             needs: [
-                "Primitives", "Erasure", "Sealing", "Placement", "Proofs", "Reliability", "Disk",
+                "Primitives", "Wire", "Erasure", "Sealing", "Placement", "Proofs", "Reliability", "Disk",
                 "Metadata", "Cache", "Transport", "Network", "Auditor", log,
             ]
         ),

@@ -9,7 +9,9 @@ struct VolumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "volume",
         abstract: "Create, list and look at volumes.",
-        subcommands: [VolumeCreateCommand.self, List.self, Show.self]
+        subcommands: [
+            VolumeCreateCommand.self, VolumeRecoverCommand.self, List.self, Show.self,
+        ]
     )
 
     struct List: ParsableCommand {

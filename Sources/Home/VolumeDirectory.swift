@@ -52,7 +52,7 @@ package struct VolumeDirectory: Sendable {
     private var networkPath: String { path + "/network.json" }
     private var registeredPath: String { path + "/registered" }
 
-    private init(home: Home, name: String, file: VolumeFile) {
+    init(home: Home, name: String, file: VolumeFile) {
         self.home = home
         self.name = name
         self.file = file
@@ -161,7 +161,7 @@ package struct VolumeDirectory: Sendable {
         }
     }
 
-    private static func write(
+    static func write(
         _ file: VolumeFile,
         network: NetworkChoice,
         seed: RootSeed,

@@ -299,7 +299,8 @@ final class MetadataReader {
             """
             SELECT id FROM stripe WHERE state = 2 AND live_bytes < payload_bytes * ? \
             AND died IS NULL \
-            AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born) ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
+            AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born) \
+            ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
             """
         )
         return try rows(statement, [.real(fraction), .integer(Int64(limit))], or: "a stripe") {

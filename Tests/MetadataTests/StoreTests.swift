@@ -10,17 +10,17 @@ import Testing
 @Suite struct StoreTests {
     // MARK: Format
 
-    /// The schema is part of format 2 and never changes within it.
-    @Test func schemaIsThatOfFormat2() throws {
+    /// The schema is part of format 3 and never changes within it.
+    @Test func schemaIsThatOfFormat3() throws {
         try withNewStore { path in
             let database = try Database(path: path)
             let text =
                 try database.query(
                     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
                 ) { $0.text(0) }.joined(separator: ";\n") + ";\n"
-            #expect(text == (try golden(2)))
+            #expect(text == (try golden(3)))
             #expect(try database.integer("PRAGMA application_id") == 0x4d45_4653)
-            #expect(try database.integer("PRAGMA user_version") == 2)
+            #expect(try database.integer("PRAGMA user_version") == 3)
         }
     }
 
@@ -176,11 +176,11 @@ import Testing
 
     @Test func databaseOfAnotherProgramOrVersionIsRefused() throws {
         try withNewStore { path in
-            try Database(path: path).execute("PRAGMA user_version=3")
+            try Database(path: path).execute("PRAGMA user_version=4")
             let newer = #expect(throws: FileSystemError.self) {
                 _ = try MetadataStore(opening: path)
             }
-            #expect(newer?.message.contains("has format 3, and this program knows 2") == true)
+            #expect(newer?.message.contains("has format 4, and this program knows 3") == true)
             try Database(path: path).execute("PRAGMA application_id=7")
             let other = #expect(throws: FileSystemError.self) {
                 _ = try MetadataStore(opening: path)

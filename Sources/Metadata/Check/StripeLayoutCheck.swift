@@ -40,7 +40,10 @@ struct StripeLayoutCheck {
             "SELECT id, state, payload_bytes, live_blocks, live_bytes FROM stripe ORDER BY id"
         )
         let blocks = try database.prepare(
-            "SELECT ino, idx, offset, segments FROM block WHERE stripe = ?"
+            """
+            SELECT ino, idx, offset, segments FROM block WHERE stripe = ?1 UNION ALL \
+            SELECT 0, part, offset, segments FROM checkpoint WHERE stripe = ?1
+            """
         )
         var done: UInt64 = 0
         while try stripes.step() {

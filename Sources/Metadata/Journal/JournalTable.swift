@@ -75,9 +75,10 @@ enum JournalTable: UInt8, CaseIterable, Sendable {
 
     /// All rows that go with the volume, in order of their keys.
     var selection: String {
+        let all = columns.joined(separator: ", ")
         let order = columns.prefix(keyCount).joined(separator: ", ")
         let travelling = self == .meta ? "WHERE \(MetaKey.travelling)" : ""
-        return "SELECT \(columns.joined(separator: ", ")) FROM \(name) \(travelling) ORDER BY \(order)"
+        return "SELECT \(all) FROM \(name) \(travelling) ORDER BY \(order)"
     }
 }
 

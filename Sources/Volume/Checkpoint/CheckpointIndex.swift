@@ -128,10 +128,13 @@ struct CheckpointIndex: Hashable, Message {
     /// Pieces of one head: they double in length.
     private static let piecesMax = 128
     private static let stripesMax = 4096
+    private static let nameBytesMax = 255
     private static let behindMax = 65_536
 
     let version: UInt64
     let time: Timestamp
+    /// What the volume is called where it is written.
+    let name: String
     /// In the order in which they are applied, the base first.
     let pieces: [CheckpointPiece]
     /// Every stripe of theirs, but those that the head itself names.
@@ -142,12 +145,14 @@ struct CheckpointIndex: Hashable, Message {
     init(
         version: UInt64,
         time: Timestamp,
+        name: String,
         pieces: [CheckpointPiece],
         stripes: [CheckpointStripe],
         behind: [BlockKey]
     ) {
         self.version = version
         self.time = time
+        self.name = name
         self.pieces = pieces
         self.stripes = stripes
         self.behind = behind
@@ -157,6 +162,7 @@ struct CheckpointIndex: Hashable, Message {
         writer.integer(Self.format)
         writer.varint(version)
         writer.timestamp(time)
+        writer.string(name)
         writer.integer(UInt32(pieces.count))
         for piece in pieces { piece.write(to: &writer) }
         writer.integer(UInt32(stripes.count))
@@ -173,6 +179,7 @@ struct CheckpointIndex: Hashable, Message {
         guard format == Self.format else { throw .unsupportedVersion(UInt64(format)) }
         version = try reader.varint()
         time = try reader.timestamp()
+        name = try reader.label("name", limit: Self.nameBytesMax)
         var pieces: [CheckpointPiece] = []
         for _ in 0..<(try reader.count("pieces", limit: Self.piecesMax)) {
             let piece = try CheckpointPiece(from: &reader)

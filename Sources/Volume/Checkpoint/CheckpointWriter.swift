@@ -299,6 +299,7 @@ final class CheckpointWriter: Sendable {
         let index = CheckpointIndex(
             version: cut.version,
             time: time,
+            name: configuration.name,
             pieces: Self.pieces(parts),
             stripes: known,
             behind: cut.behind
@@ -384,9 +385,10 @@ final class CheckpointWriter: Sendable {
                 state.status.isPending = true
                 if isSuperseded { state.status.isFenced = true }
             }
+            let reason = result.refusals.first?.error.message ?? "none is known"
             throw FileSystemError(
                 isSuperseded ? .stale : .unavailable,
-                "no keeper took the head: \(result.refusals.first?.error.message ?? "none is known")"
+                "no keeper took the head: \(reason)"
             )
         }
         let through = saved.parts.first { $0.piece == CheckpointPart.index }?.last ?? 0

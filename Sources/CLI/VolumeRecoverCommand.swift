@@ -1,0 +1,166 @@
+import ArgumentParser
+import Control
+import Disk
+import Home
+import Network
+import Primitives
+import Sealing
+import Volume
+
+struct VolumeRecoverCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "recover",
+        abstract: "Bring a volume back from its network with the recovery phrase alone.",
+        discussion: """
+            Fetches the volume's names from the network as of its newest head; files are fetched \
+            when they are read. Mount it afterwards. The volume must not be in use elsewhere.
+            """
+    )
+
+    @Argument(help: "What to call it here (default: what it was called).")
+    var name: String?
+
+    @Option(
+        help: ArgumentHelp("File with the 24 words; - for standard input.", valueName: "file")
+    )
+    var phraseFile: String
+
+    @Option(help: ArgumentHelp("File of the network.", valueName: "file"))
+    var network: String
+
+    @Option(
+        help: ArgumentHelp("Which volume, if the phrase has several: its id's beginning.")
+    )
+    var volume: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let home = try Home()
+        let phrase = try RecoveryPhrase(readingFrom: phraseFile)
+        let identity = try phrase.seed.identityKey()
+        let file = try NetworkFile(readingFrom: network)
+        let remote = try RemoteNetwork(file: file, identity: identity, logger: .silent)
+        defer { remote.close() }
+
+        let registration = try registration(of: try remote.registrations(), in: file)
+        let key = try phrase.seed.unwrap(registration.wrappedKey, for: registration.id)
+        let survey = HeadRegister.newest(
+            of: registration.id,
+            owner: identity.publicKey.nodeID,
+            at: remote
+        )
+        let head = try head(survey, of: registration)
+        let recovery = VolumeRecovery(key: key, network: remote, logger: .silent)
+        let plan = try recovery.plan(head)
+        let name = self.name ?? plan.name
+        var bar = ProgressBar(isTerminal: Output.isTerminal && !json)
+        defer { bar.clear() }
+        var behind: [String] = []
+        let made = try VolumeDirectory.recover(
+            name,
+            in: home,
+            registration: registration,
+            network: file,
+            seed: phrase.seed
+        ) { path throws(HomeError) in
+            do throws(FileSystemError) {
+                behind = try recovery.restore(plan, to: path) { done, total in
+                    guard !json else { return }
+                    bar.show(
+                        fraction: Double(done) / Double(max(1, total)),
+                        "\(Readable.bytes(done)) of \(Readable.bytes(total)) of names"
+                    )
+                }
+            } catch {
+                throw HomeError(error.code == .unavailable ? .unreachable : .corrupt, error.message)
+            }
+        }
+        bar.clear()
+        try report(
+            Recovered(
+                name: made.name,
+                id: made.id.hex,
+                version: plan.version,
+                headSeconds: plan.time.seconds,
+                metadataBytes: plan.bytes,
+                seconds: (clock.now - start) / .seconds(1),
+                behind: behind,
+                keepers: survey.findings.map { "\($0.keeper.hex) \($0.finding)" }
+            )
+        )
+    }
+
+    /// The volume that is meant.
+    private func registration(
+        of volumes: [VolumeRegistration],
+        in file: NetworkFile
+    ) throws -> VolumeRegistration {
+        let wanted = volumes.filter { $0.id.hex.hasPrefix(volume?.lowercased() ?? "") }
+        guard let first = wanted.first else {
+            let ids = volumes.map { $0.id.hex }.joined(separator: ", ")
+            throw ControlFailure(
+                .notFound,
+                volumes.isEmpty
+                    ? "network \(file.name) knows no volume of this phrase"
+                    : "no volume of this phrase begins with '\(volume ?? "")'; there are: \(ids)"
+            )
+        }
+        guard wanted.count == 1 else {
+            let ids = wanted.map { $0.id.hex }.joined(separator: ", ")
+            throw ControlFailure(.usage, "the phrase has several volumes; give --volume: \(ids)")
+        }
+        return first
+    }
+
+    private func head(
+        _ survey: HeadSurvey,
+        of registration: VolumeRegistration
+    ) throws -> VolumeHead {
+        if !survey.isUnanimous {
+            for (keeper, finding) in survey.findings where finding != .current {
+                Output.error("keeper \(keeper.short) \(finding)")
+            }
+        }
+        guard let head = survey.newest else {
+            throw ControlFailure(
+                .unreachable,
+                "no keeper has a head of volume \(registration.id.short): it was never mounted long"
+                    + " enough to have one, or its keepers are out of reach"
+            )
+        }
+        return head
+    }
+
+    private func report(_ recovered: Recovered) throws {
+        if json { return try Output.json(recovered) }
+        Output.line(
+            "volume '\(recovered.name)' is back as of head \(recovered.version), in"
+                + " \(Readable.decimal(recovered.seconds, digits: 1)) s; mount it:"
+                + " mount.mefs \(recovered.name) DIR"
+        )
+        guard !recovered.behind.isEmpty else { return }
+        Output.line("of these files the newest bytes were only on the lost machine:")
+        for path in recovered.behind { Output.line("  \(path)") }
+    }
+}
+
+/// What `mefs volume recover` prints.
+private struct Recovered: Encodable {
+    let name: String
+    let id: String
+    /// Of the head.
+    let version: UInt64
+    /// When the head was made, since 1970.
+    let headSeconds: Int64
+    let metadataBytes: UInt64
+    /// What it took.
+    let seconds: Double
+    /// Files whose newest bytes were not placed.
+    let behind: [String]
+    /// What each keeper said.
+    let keepers: [String]
+}

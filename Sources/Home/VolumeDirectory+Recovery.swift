@@ -1,0 +1,56 @@
+package import Network
+package import Sealing
+import Disk
+import Primitives
+
+extension VolumeDirectory {
+    /// Makes the directory of a volume that a keeper has the registration of: on a machine that
+    /// lost it, or never had it.
+    ///
+    /// `fill` makes the metadata database at the path that it is given; all or nothing, and
+    /// durable.
+    ///
+    /// - Throws: `already` if there is a volume of that name, `wrongSecret` if the registration is
+    ///   another owner's, or what `fill` throws.
+    package static func recover(
+        _ name: String,
+        in home: Home,
+        registration: VolumeRegistration,
+        network: NetworkFile,
+        seed: RootSeed,
+        fill: (_ metadataPath: String) throws(HomeError) -> Void
+    ) throws(HomeError) -> VolumeDirectory {
+        try VolumeName.check(name)
+        let path = home.path(ofVolume: name)
+        guard !WholeFile.exists(path) else {
+            throw HomeError(
+                .already,
+                "volume '\(name)' exists in \(home.path); choose another name"
+            )
+        }
+        let file = VolumeFile(
+            id: registration.id,
+            code: registration.code,
+            created: registration.created,
+            ownerKey: registration.ownerKey,
+            wrappedKey: registration.wrappedKey,
+            network: .file
+        )
+        let draft = home.volumesPath + "/.\(name).\(file.id.short)"
+        do throws(HomeError) {
+            try withDisk { () throws(DiskError) in
+                // Left by a crash.
+                try Directory.remove(tree: draft)
+                try Directory.make(draft)
+                try write(file, network: .file(network), seed: seed, writesPhrase: false, to: draft)
+                try WholeFile.create(draft + "/registered", with: [])
+            }
+            try fill(draft + "/metadata/volume.db")
+            try withDisk { () throws(DiskError) in try Directory.rename(draft, to: path) }
+        } catch {
+            try? Directory.remove(tree: draft)
+            throw error
+        }
+        return VolumeDirectory(home: home, name: name, file: file)
+    }
+}
