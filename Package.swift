@@ -88,6 +88,7 @@ let package = Package(
         module("Placement", needs: ["Primitives", "Sealing"]),
         module("Proofs", needs: ["Primitives", "Wire", "Sealing"]),
         module("Reliability", needs: ["Primitives", "Wire", "Sealing", "Proofs"]),
+        module("Lease", needs: ["Primitives", "Wire"]),
 
         // Effects.
         .target(name: "CLinux"),
@@ -99,7 +100,8 @@ let package = Package(
         module(
             "Network",
             needs: [
-                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "Transport", log,
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Lease", "Disk",
+                "Transport", log,
             ]
         ),
         module(
@@ -119,8 +121,8 @@ let package = Package(
         module(
             "Node",
             needs: [
-                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Disk", "SQLite",
-                "Transport", "Network", "Auditor", log,
+                "Primitives", "Wire", "Sealing", "Proofs", "Reliability", "Lease", "Disk",
+                "SQLite", "Transport", "Network", "Auditor", log,
             ]
         ),
         module(
@@ -190,6 +192,7 @@ let package = Package(
         tests("Placement", needs: ["Primitives"]),
         tests("Proofs", needs: ["Primitives", "Wire", "Sealing", "Erasure"]),
         tests("Reliability", needs: ["Primitives", "Wire", "Sealing", "Proofs"]),
+        tests("Lease", needs: ["Primitives", "Wire"]),
         tests("Simulation", needs: ["Primitives", "Proofs", "Reliability"]),
         tests(
             "Auditor",

@@ -44,7 +44,7 @@ extension ControlFailure {
             switch error.code {
             case .unreachable, .timedOut, .closed: .unreachable
             case .notFound: .notFound
-            case .exists: .already
+            case .exists, .conflict, .superseded: .already
             case .full: .diskFull
             case .unauthorized: .wrongSecret
             case .corrupt: .corrupt

@@ -41,6 +41,16 @@ package enum Clock {
         return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
+    /// Time since boot, suspension included; never goes back.
+    ///
+    /// For what others count on while this machine sleeps (`man 2 clock_gettime`,
+    /// CLOCK_BOOTTIME).
+    package static func sinceBoot() -> Duration {
+        if let kernel = Simulation.current { return kernel.monotonic() }
+        let time = read(CLOCK_BOOTTIME)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+    }
+
     /// CPU seconds this process has used, user and system, all threads.
     package static func processCPUSeconds() -> Double {
         let time = read(CLOCK_PROCESS_CPUTIME_ID)

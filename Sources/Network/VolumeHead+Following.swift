@@ -1,5 +1,6 @@
 import Primitives
 package import Transport
+import Primitives
 
 extension VolumeHead {
     /// Why a keeper does not take this head, whose signature it has checked; `nil` if it takes it.

@@ -6,7 +6,8 @@ import Testing
 @Suite struct TidyTests {
     /// Modules without any effect: nothing of Foundation, no clock, no randomness of their own.
     static let pure: Set = [
-        "Primitives", "Wire", "Erasure", "Placement", "Proofs", "Reliability", "Simulation",
+        "Primitives", "Wire", "Erasure", "Placement", "Proofs", "Reliability", "Lease",
+        "Simulation",
     ]
     /// Modules that may use FoundationEssentials, and only for JSON.
     static let mayUseJSON: Set = ["Proofs", "Network", "Control", "Home", "mefs", "mefs-lab"]

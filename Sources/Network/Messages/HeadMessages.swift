@@ -1,3 +1,4 @@
+import Lease
 package import Primitives
 package import Wire
 
@@ -53,6 +54,6 @@ package struct HeadList: Hashable, Message {
 
     package init(from reader: inout ByteReader) throws(DecodeError) {
         head = try reader.optional("head")
-        term = try reader.integer()
+        term = try reader.leaseTerm()
     }
 }

@@ -1,3 +1,4 @@
+import Lease
 package import Primitives
 package import Sealing
 package import Wire
@@ -89,7 +90,7 @@ package struct VolumeHead: Hashable, Message {
         version = try reader.integer()
         guard version > 0 else { throw .invalid(field: "version of a head", reason: "0") }
         time = try reader.timestamp()
-        term = try reader.integer()
+        term = try reader.leaseTerm()
         previous = try reader.id()
         body = Array(try reader.lengthPrefixed("body of a head", limit: Self.bodyBytesMax))
         signature = Array(try reader.bytes(PublicKey.signatureBytes))

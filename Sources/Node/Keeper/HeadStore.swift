@@ -8,6 +8,7 @@ import Wire
 /// The newest head of each registered volume, in `keeper.db`.
 struct HeadStore: Sendable {
     let database: KeeperDatabase
+    let leases: LeaseStore
     let logger: Logger
 
     /// Takes a head from its owner; durable when it returns.
@@ -25,7 +26,9 @@ struct HeadStore: Sendable {
             try KeeperState.checkRegistered(head.volume, of: peer, in: database)
             let stored = try Self.head(of: head.volume, in: database)
             if let stored, stored == head { return nil }
-            if let refusal = head.refusal(after: stored, newestTerm: 0) {
+            // Promises change with the database locked, as it is here.
+            let term = leases.term(of: head.volume)
+            if let refusal = head.refusal(after: stored, newestTerm: term) {
                 if let stored, stored.isForked(from: head) {
                     logger.warning("fork of volume \(head.volume.short): \(refusal.message)")
                 }
@@ -48,7 +51,7 @@ struct HeadStore: Sendable {
                 return HeadList(head: nil, term: 0)
             }
             let head = try Self.head(of: volume, in: database)
-            return HeadList(head: head, term: head?.term ?? 0)
+            return HeadList(head: head, term: max(leases.term(of: volume), head?.term ?? 0))
         }
     }
 

@@ -1,4 +1,5 @@
 package import Auditor
+package import Lease
 package import Transport
 import Network
 
@@ -25,6 +26,8 @@ package struct KeeperConfiguration: Sendable {
     package var custody = CustodyConfiguration()
     /// How long an owner's word that it looks after a volume itself keeps the keeper away.
     package var holdLasts = HoldVolume.lasts
+    /// How long writer leases live.
+    package var leaseTimes = LeaseTimes()
     /// What it bears from its peers.
     package var limits: ServerLimits
 

@@ -94,9 +94,16 @@ struct KeeperRequests: RequestHandler {
         case .getHead:
             let volume = try GetHead(decoding: request.body).volume
             return try services.heads.newest(of: volume, for: request.peer).encoded
+        case .holdLease:
+            let query = try HoldLease(decoding: request.body)
+            return try services.leases.hold(query, from: request.peer).encoded
+        case .releaseLease:
+            let query = try ReleaseLease(decoding: request.body)
+            try services.leases.release(query, from: request.peer)
+            return []
         case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
             .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
-            .setLeaving, .compactOrder, .holdLease, .releaseLease:
+            .setLeaving, .compactOrder:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
     }

@@ -113,6 +113,7 @@ package final class KeeperServer: Sendable {
         let path = configuration.directory
         let database = try KeeperDatabase(path: path + "/keeper.db", format: .keeper)
         let histories = try ProviderHistories(database: database)
+        let leases = try LeaseStore(database: database, times: configuration.leaseTimes)
         return KeeperServices(
             identity: identity,
             state: try KeeperState(database: database, histories: histories, now: now()),
@@ -125,7 +126,8 @@ package final class KeeperServer: Sendable {
                 logger: logger
             ),
             register: CustodyRegister(database: database, histories: histories, logger: logger),
-            heads: HeadStore(database: database, logger: logger),
+            heads: HeadStore(database: database, leases: leases, logger: logger),
+            leases: leases,
             delegations: try DelegationStore(directory: path, holdLasts: configuration.holdLasts),
             pool: try ConnectionPool(identity: identity, loops: loops),
             now: now
