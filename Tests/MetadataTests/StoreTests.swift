@@ -24,14 +24,16 @@ import Testing
         }
     }
 
-    /// A database filled by SQL, as any program of format 1 may have left it.
-    @Test func databaseOfFormat1IsUpgradedAndRead() throws {
+    /// A database filled by SQL, as any program of an older format may have left it.
+    @Test(arguments: [1, 2])
+    func databaseOfOlderFormatIsUpgradedAndRead(version: Int) throws {
         try withScratch { directory in
             let path = directory + "/volume.db"
             do {
                 let database = try Database(path: path)
-                try database.executeScript(try golden(1))
+                try database.executeScript(try golden(version))
                 try database.executeScript(Self.contents)
+                try database.execute("PRAGMA user_version=\(version)")
             }
             let store = try MetadataStore(opening: path)
             #expect(store.wasCleanlyClosed)
@@ -103,7 +105,7 @@ import Testing
         INSERT INTO symlink VALUES(6, x'746f');
         INSERT INTO file_key VALUES(5, x'aa');
         INSERT INTO xattr VALUES(5, x'757365722e61', x'0102');
-        INSERT INTO block VALUES
+        INSERT INTO block(ino, idx, stripe, offset, plain, valid, segments) VALUES
             (5, 0, x'11111111111111111111111111111111', 9, 65537, 3, x'0201000000000000');
         INSERT INTO residency VALUES(5, 0, 1, 65536, NULL), (5, 1, 65535, 100, 1000000005);
         INSERT INTO stripe VALUES

@@ -28,7 +28,8 @@ package struct CheckpointPart: Hashable, Sendable {
 
     static let insertion = """
         REPLACE INTO checkpoint(\
-        piece, part, last, stripe, offset, plain, valid, segments, checksum) VALUES(?,?,?,?,?,?,?,?,?)
+        piece, part, last, stripe, offset, plain, valid, segments, checksum) \
+        VALUES(?,?,?,?,?,?,?,?,?)
         """
 
     /// As the columns hold it.

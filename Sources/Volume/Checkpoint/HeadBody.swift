@@ -8,7 +8,7 @@ import Wire
 /// | bytes | field |
 /// |---|---|
 /// | 16 | an id, random |
-/// | … | a sealed segment, index 0; its key is the checkpoint key's for the id and offset 2^32 - 1 |
+/// | … | a sealed segment, index 0, under the checkpoint key's block key of (id, 2^32 - 1) |
 /// | 4 | its plain length (u32) |
 ///
 /// A head of a wide code (255 shards of 81 bytes) has 21 KiB.
