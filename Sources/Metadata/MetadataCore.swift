@@ -98,7 +98,7 @@ final class MetadataCore: Sendable {
     }
 
     /// Gives an older database what later versions have more, in one transaction.
-    private static func upgrade(
+    static func upgrade(
         _ database: Database,
         from version: Int64
     ) throws(SQLiteError) {

@@ -165,9 +165,15 @@ final class MetadataReader {
     }
 
     /// The first block at or after `index` that a row tells of.
-    func nextBlock(of ino: InodeNumber, from index: UInt64) throws(FileSystemError) -> UInt64? {
+    ///
+    /// `placedOnly`: only where the network holds it, whatever the cache does.
+    func nextBlock(
+        of ino: InodeNumber,
+        from index: UInt64,
+        placedOnly: Bool = false
+    ) throws(FileSystemError) -> UInt64? {
         var next: UInt64?
-        for statement in [nextLocation, nextResidency] {
+        for statement in placedOnly ? [nextLocation] : [nextLocation, nextResidency] {
             defer { statement.reset() }
             let found = try converting { () throws(SQLiteError) -> Int64? in
                 try statement.bind(1, Int64(ino.rawValue))

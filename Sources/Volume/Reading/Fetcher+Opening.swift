@@ -37,23 +37,51 @@ extension Fetcher {
             guard let stripe = try stripe(at: location, of: request.index, in: content) else {
                 return .success(nil)
             }
-            let range = try location.payloadRange(of: span, in: stripe)
-            fetchNeighbours(of: range, location, in: stripe)
-            let reading = range.isEmpty ? nil : reader.begin(stripe, range)
-            if reading?.isKept == true { noteKept() }
-            return .success(
-                Opening(
-                    location: location,
-                    span: span,
-                    stripe: stripe,
-                    range: range,
-                    blockKey: fileKey.blockKey(stripe: stripe.id, offset: location.offset),
-                    reading: reading
-                )
-            )
+            return .success(try begin(span, of: location, in: stripe, under: fileKey))
         } catch {
             return .failure(error)
         }
+    }
+
+    /// Asks for a run of segments of a block without waiting; `open` receives them.
+    ///
+    /// - Throws: `corrupt` if the row names segments or bytes that are not there.
+    func begin(
+        _ span: ClosedRange<Int>,
+        of location: BlockLocation,
+        in stripe: StripeRecord,
+        under fileKey: FileKey
+    ) throws(FileSystemError) -> Opening {
+        let range = try location.payloadRange(of: span, in: stripe)
+        fetchNeighbours(of: range, location, in: stripe)
+        let reading = range.isEmpty ? nil : reader.begin(stripe, range)
+        if reading?.isKept == true { noteKept() }
+        return Opening(
+            location: location,
+            span: span,
+            stripe: stripe,
+            range: range,
+            blockKey: fileKey.blockKey(stripe: stripe.id, offset: location.offset),
+            reading: reading
+        )
+    }
+
+    /// Asks for a run of segments that somebody is likely to want soon, as `begin`; what comes is
+    /// kept sealed for a while.
+    func askAhead(
+        _ span: ClosedRange<Int>,
+        of location: BlockLocation,
+        in stripe: StripeRecord
+    ) throws(FileSystemError) {
+        let range = try location.payloadRange(of: span, in: stripe)
+        guard !range.isEmpty else { return }
+        reader.prefetch(stripe, range)
+        noteKept()
+    }
+
+    /// Lets go of what `begin` asked for.
+    func abandon(_ opening: Opening) {
+        if let reading = opening.reading { reader.abandon(reading) }
     }
 
     /// The stripe that holds a block; `nil` if it was rewritten and reclaimed meanwhile: the caller
