@@ -4,6 +4,8 @@ import Glibc
 
 /// A privilege of a process (`man 7 capabilities`), by its number.
 enum Capability: UInt64 {
+    /// List and search any directory.
+    case dacReadSearch = 2
     /// Do with any file what its owner may.
     case fowner = 3
     /// Keep set-id bits of a file that is changed.

@@ -364,7 +364,7 @@ extension FileSystemAdapter {
 }
 
 /// Room for the answer to one read.
-private final class ReadBuffer: @unchecked Sendable {
+final class ReadBuffer: @unchecked Sendable {
     // SAFETY: one thread at a time uses it: the session's, then the one it is handed to.
     let bytes: UnsafeMutableRawBufferPointer
 

@@ -6,19 +6,18 @@ import Volume
 extension FileSystemAdapter {
     /// Where tools find the control socket of the mount that holds a file; not listed, so that no
     /// copy of a tree carries it along.
-    private static let controlName = Array("user.mefs.control".utf8)
+    static let controlName = Array("user.mefs.control".utf8)
     /// The classes whose attributes are kept as they are (`man 7 xattr`).
     private static let classes = ["user.", "trusted.", "security."].map { Array($0.utf8) }
     /// Of `system.`, what the kernel gives a meaning to, only access lists.
     private static let accessLists = [
         "system.posix_acl_access", "system.posix_acl_default",
     ].map { Array($0.utf8) }
-    private static let trusted = Array("trusted.".utf8)
 
     /// Whether an attribute may have this name.
     ///
     /// - Throws: `notSupported` for a class that is not known, `invalid` for one without a name.
-    private static func check(_ name: [UInt8]) throws(FileSystemError) {
+    static func check(_ name: [UInt8]) throws(FileSystemError) {
         if accessLists.contains(name) { return }
         guard let known = classes.first(where: { name.starts(with: $0) }) else {
             throw FileSystemError(.notSupported, "attributes of this class are not kept")
@@ -74,14 +73,8 @@ extension FileSystemAdapter {
         bytesMax: Int
     ) {
         switch attempt({ () throws(FileSystemError) in try engine.extendedAttributes(of: ino) }) {
-        case .success(var names):
-            // The kernel shows the list as it is; trusted attributes are for the superuser only.
-            if names.contains(where: { $0.starts(with: Self.trusted) }),
-                !request.caller.has(.sysAdmin)
-            {
-                names.removeAll { $0.starts(with: Self.trusted) }
-            }
-            reply(request, value: names.flatMap { $0 + [0] }, bytesMax: bytesMax)
+        case .success(let names):
+            reply(request, attributeNames: names, bytesMax: bytesMax)
         case .failure(let error): fail(request, error)
         }
     }
@@ -99,15 +92,4 @@ extension FileSystemAdapter {
     }
 
     private static let capability = Array("security.capability".utf8)
-
-    /// Answers with a value, or its size if that is asked, or ERANGE if it does not fit.
-    private func reply(_ request: consuming Request, value: [UInt8], bytesMax: Int) {
-        if bytesMax == 0 {
-            request.reply(attributeBytes: value.count)
-        } else if value.count > bytesMax {
-            request.fail(ERANGE)
-        } else {
-            request.reply(bytes: value)
-        }
-    }
 }

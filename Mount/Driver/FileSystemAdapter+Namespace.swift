@@ -130,12 +130,4 @@ extension FileSystemAdapter {
         engine.retain(attributes.ino)
         if !request.reply(entry: attributes) { engine.forget(attributes.ino, count: 1) }
     }
-
-    /// Runs a call that has no answer but success.
-    func done(_ request: consuming Request, _ body: () throws(FileSystemError) -> Void) {
-        switch attempt(body) {
-        case .success: request.done()
-        case .failure(let error): fail(request, error)
-        }
-    }
 }

@@ -3,7 +3,6 @@ package import FUSE
 package import Logging
 package import Primitives
 package import Volume
-import Glibc
 import Synchronization
 
 /// Turns the kernel's requests into calls of the engine and its answers into replies; the only
@@ -13,7 +12,7 @@ import Synchronization
 /// sync or the network is handed to a lane of blocking threads and replied to from there. Lanes
 /// never wait for each other: syncs have their own, so that reads that wait for the network do not
 /// hold them up, and so have calls that make the kernel send further requests.
-package final class FileSystemAdapter: Operations {
+package final class FileSystemAdapter: Operations, RequestServing {
     /// Threads that wait for the network: the 16 requests of 64 KiB to 1 MiB that readahead sends
     /// at once.
     private static let dataThreadCount = 16
@@ -122,65 +121,5 @@ package final class FileSystemAdapter: Operations {
     /// Has the kernel ask for an inode's attributes when next it needs them.
     func forgetAttributes(of ino: InodeNumber) {
         session?.invalidateAttributes(of: ino)
-    }
-
-    // MARK: Parts of every operation
-
-    /// Runs a call of the engine for its answer or its error.
-    func attempt<Answer>(
-        _ body: () throws(FileSystemError) -> Answer
-    ) -> Result<Answer, FileSystemError> {
-        do throws(FileSystemError) {
-            return .success(try body())
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    /// Answers with an error, logging it if it tells of trouble.
-    func fail(_ request: consuming Request, _ error: FileSystemError) {
-        let verdict = error.code.verdict
-        if let level = verdict.level { logger.log(level: level, "\(error.message)") }
-        request.fail(verdict.errno)
-    }
-
-    /// Runs `body` at once without waiting, or on `lane` if it would wait; then replies.
-    func serve<Answer>(
-        _ request: consuming Request,
-        on lane: BlockingPool,
-        _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
-        reply: @escaping @Sendable (consuming Request, Answer) -> Void
-    ) {
-        switch attempt({ () throws(FileSystemError) in try body(.never) }) {
-        case .success(let answer): reply(request, answer)
-        case .failure(let error) where error.code == .wouldWait:
-            serveWaiting(request, on: lane, body, reply: reply)
-        case .failure(let error): fail(request, error)
-        }
-    }
-
-    /// Runs `body` on `lane`; then replies.
-    func serveWaiting<Answer>(
-        _ request: consuming Request,
-        on lane: BlockingPool,
-        _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
-        reply: @escaping @Sendable (consuming Request, Answer) -> Void
-    ) {
-        let handover = request.handOver()
-        lane.run {
-            switch self.attempt({ () throws(FileSystemError) in try body(.allowed) }) {
-            case .success(let answer): reply(handover.take(), answer)
-            case .failure(let error): self.fail(handover.take(), error)
-            }
-        }
-    }
-
-    /// The bytes as a name of an entry.
-    func entryName(_ bytes: [UInt8]) throws(FileSystemError) -> EntryName {
-        do throws(EntryName.Problem) {
-            return try EntryName(bytes)
-        } catch {
-            throw FileSystemError(error)
-        }
     }
 }

@@ -32,6 +32,7 @@ extension FileSystemError.Code {
         case .noAttribute: Verdict(errno: ENODATA)
         case .tooManyLinks: Verdict(errno: EMLINK)
         case .notPermitted: Verdict(errno: EPERM)
+        case .accessDenied: Verdict(errno: EACCES)
         case .notSupported: Verdict(errno: EOPNOTSUPP)
         case .beyondEnd: Verdict(errno: ENXIO)
         // Only ever seen inside; should it get out, the program may try again.

@@ -15,12 +15,15 @@ package struct DirectoryListing: ~Copyable {
     private var used = 0
 
     /// An empty listing that takes up to `bytesMax` bytes, the room the kernel has.
-    init(bytesMax: Int, carriesAttributes: Bool) {
+    package init(bytesMax: Int, carriesAttributes: Bool) {
         buffer = .allocate(byteCount: max(bytesMax, 1), alignment: 8)
         self.carriesAttributes = carriesAttributes
     }
 
     deinit { buffer.deallocate() }
+
+    /// The bytes that it takes.
+    package var bytesMax: Int { buffer.count }
 
     /// How many entries fit at most, if all names are short.
     package var entryCountMax: Int {
@@ -36,9 +39,22 @@ package struct DirectoryListing: ~Copyable {
     }
 
     /// Adds an entry; `false`, and nothing added, if it does not fit.
-    package mutating func add(_ entry: DirectoryEntry) -> Bool {
-        var parameters = fuse_entry_param(entry.attributes)
+    package mutating func add(_ entry: DirectoryEntry, trust: EntryTrust = .full) -> Bool {
+        var parameters = fuse_entry_param(entry.attributes, trust)
         return add(entry.name.bytes, &parameters, cookie: entry.cookie)
+    }
+
+    /// Adds a directory whose attributes the kernel is to ask for, which gives no reference;
+    /// `false` if it does not fit.
+    package mutating func add(
+        directory name: EntryName,
+        _ ino: InodeNumber,
+        cookie: UInt64
+    ) -> Bool {
+        var entry = fuse_entry_param()
+        entry.attr.st_ino = UInt(ino.rawValue)
+        entry.attr.st_mode = S_IFDIR
+        return add(name.bytes, &entry, cookie: cookie)
     }
 
     private mutating func add(

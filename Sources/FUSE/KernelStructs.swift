@@ -3,12 +3,12 @@ import Glibc
 import Primitives
 
 /// How long the kernel may trust what it was told.
-enum CacheTime {
+package enum CacheTime {
     /// Seconds for entries, missing entries and attributes: a day.
     ///
     /// The mount is the only writer, so that the kernel sees every change; the bound only lets
     /// idle entries go stale one day.
-    static let seconds: Double = 86_400
+    package static let seconds: Double = 86_400
 }
 
 extension stat {
@@ -80,16 +80,39 @@ extension FileKind {
     }
 }
 
+/// How long the kernel may trust an entry, and which of several inodes of one number it means.
+package struct EntryTrust: Hashable, Sendable {
+    /// Seconds that the name leads there.
+    package let nameSeconds: Double
+    /// Seconds that the attributes are those.
+    package let attributeSeconds: Double
+    /// Handles that were given for a number of another generation are stale.
+    package let generation: UInt32
+
+    package init(
+        nameSeconds: Double = CacheTime.seconds,
+        attributeSeconds: Double = CacheTime.seconds,
+        generation: UInt32 = 0
+    ) {
+        self.nameSeconds = nameSeconds
+        self.attributeSeconds = attributeSeconds
+        self.generation = generation
+    }
+
+    /// All the trust the kernel may have in the only writer of a tree.
+    ///
+    /// Its inode numbers are never reused, so that a generation says nothing.
+    package static let full = EntryTrust()
+}
+
 extension fuse_entry_param {
-    /// The entry with all the trust the kernel may have.
-    init(_ attributes: Attributes) {
+    init(_ attributes: Attributes, _ trust: EntryTrust = .full) {
         self.init()
         ino = attributes.ino.rawValue
-        // Inode numbers are never reused, so that a generation says nothing.
-        generation = 0
+        generation = UInt64(trust.generation)
         attr = stat(attributes)
-        attr_timeout = CacheTime.seconds
-        entry_timeout = CacheTime.seconds
+        attr_timeout = trust.attributeSeconds
+        entry_timeout = trust.nameSeconds
     }
 }
 

@@ -49,10 +49,13 @@ package struct Request: ~Copyable {
     /// Answers with the inode an entry leads to, giving the kernel one reference to it.
     ///
     /// - Returns: whether the kernel took the reply; if not, the reference is to be taken back.
-    package consuming func reply(entry attributes: Attributes) -> Bool {
+    package consuming func reply(
+        entry attributes: Attributes,
+        trust: EntryTrust = .full
+    ) -> Bool {
         let raw = raw
         discard self
-        var entry = fuse_entry_param(attributes)
+        var entry = fuse_entry_param(attributes, trust)
         return fuse_reply_entry(raw, &entry) == 0
     }
 

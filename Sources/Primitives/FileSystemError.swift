@@ -21,6 +21,8 @@ package struct FileSystemError: Error, Sendable, CustomStringConvertible {
         case noAttribute
         case tooManyLinks
         case notPermitted
+        /// Permissions do not let the caller in (EACCES).
+        case accessDenied
         case notSupported
         /// No data or hole past the offset (`lseek`, ENXIO).
         case beyondEnd
