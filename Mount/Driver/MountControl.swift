@@ -9,7 +9,7 @@ import Volume
 
 /// Answers on the control socket of a mount.
 struct MountControl: ControlHandler {
-    private let process: MountProcess
+    let process: MountProcess
     var engine: VolumeEngine { process.engine }
 
     init(_ process: MountProcess) { self.process = process }
@@ -40,6 +40,7 @@ struct MountControl: ControlHandler {
         process.kernelMount.writeBack()
         do throws(FileSystemError) {
             let bytes = try process.engine.dropCache()
+            process.snapshots?.trees.forgetOpened()
             if process.phase == .mounted { process.adapter.dropKernelPages() }
             return bytes
         } catch {

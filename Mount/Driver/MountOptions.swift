@@ -28,6 +28,8 @@ package struct MountOptions: Hashable, Sendable {
     /// Where to mount, as given.
     package var directory: String
     package var isReadOnly = false
+    /// Mount the tree of one snapshot, named by time, name or version, in place of the live one.
+    package var snapshot: String?
     package var cacheBytesMax: UInt64?
     package var dirtyBytesMax: UInt64?
     package var dirtyAgeSeconds: Double?
@@ -73,8 +75,8 @@ extension MountOptions {
     package static let usage = """
         usage: mount.mefs [VOLUME] DIR [-f] [-v] [-r] [-o OPTION,...]
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
-        Options: ro, rw, cache-size=SIZE, dirty-max=SIZE, dirty-age=SECONDS, phrase-file=FILE,
-        sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
+        Options: ro, rw, snapshot=TIME|NAME|VERSION, cache-size=SIZE, dirty-max=SIZE,
+        dirty-age=SECONDS, phrase-file=FILE, sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
         repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other,
         noallow_other, nonempty,
         debug, and those of every filesystem; see mount.mefs(8).
@@ -100,6 +102,8 @@ extension MountOptions {
         for option in words.options { try apply(option) }
         if words.flags.contains("r") { isReadOnly = true }
         if words.flags.contains("w") { isReadOnly = false }
+        // A snapshot never changes, whatever else is said.
+        if snapshot != nil { isReadOnly = true }
     }
 
     /// The name as people give it, or as the table of mounts shows it ("mefs:NAME").
@@ -161,6 +165,11 @@ extension MountOptions {
                 throw ControlFailure(.usage, "passthrough=\(value) is not known: auto or off")
             }
             passesThrough = value == "auto"
+        case "snapshot":
+            guard !value.isEmpty else {
+                throw ControlFailure(.usage, "snapshot= needs a time, a name or a version")
+            }
+            snapshot = value
         case "phrase-file":
             guard !value.isEmpty else {
                 throw ControlFailure(.usage, "phrase-file= needs the name of a file")

@@ -32,6 +32,8 @@ final class MountProcess: Sendable {
     let mountPoint: MountPoint
     let opening: VolumeOpening
     let adapter: FileSystemAdapter
+    /// What shows snapshots; `nil` if the volume keeps none.
+    let snapshots: SnapshotAdapter?
     let kernelMount: KernelMount
     private let session: Session
     private let logger: Logger
@@ -53,6 +55,7 @@ final class MountProcess: Sendable {
         self.logger = logger
         let state = Condition(State())
         self.state = state
+        let onStart: @Sendable () -> Void = { state.update { $0.isStarted = true } }
         do throws(DiskError) {
             adapter = try FileSystemAdapter(
                 opening.engine,
@@ -61,13 +64,18 @@ final class MountProcess: Sendable {
                 directoryAccessTimes: options.isReadOnly || options.keepsDirectoryTimes
                     ? .never : options.accessTimes,
                 logger: logger,
-                onStart: { state.update { $0.isStarted = true } }
+                onStart: onStart
             )
         } catch {
             throw ControlFailure(error)
         }
+        let shown = try ShownTrees(opening, live: adapter, options, logger, onStart: onStart)
+        snapshots = shown.snapshots
         do throws(Session.Failure) {
-            session = try Session(adapter, options: options.session(of: opening.directory.name))
+            session = try Session(
+                shown.operations,
+                options: options.session(of: opening.directory.name)
+            )
             try session.mount(at: mountPoint.path)
         } catch {
             throw ControlFailure(.failed, error.description)
@@ -174,6 +182,7 @@ final class MountProcess: Sendable {
         }
         if isOver {
             adapter.close()
+            snapshots?.close()
             // Only tidies up: the connection has ended. A mount that lives on elsewhere is not
             // at this path any more, and something else may be.
             session.unmount()

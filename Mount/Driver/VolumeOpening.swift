@@ -21,6 +21,10 @@ struct VolumeOpening {
     let localNetwork: LocalNetwork?
     let network: RemoteNetwork
     let engine: VolumeEngine
+    /// Where the trees of kept heads come from; `nil` if the volume keeps none.
+    let snapshotSource: (any SnapshotSource)?
+    /// Who keeps heads; `nil` if nobody does.
+    let snapshotKeeping: (any SnapshotKeeping)?
 
     /// The volume's directory, made at the first use of the embedded network.
     static func directory(
@@ -71,6 +75,8 @@ struct VolumeOpening {
             let file =
                 if let localNetwork { try localNetwork.start() } else { try directory.network() }
             do {
+                snapshotSource = nil
+                snapshotKeeping = nil
                 network = try Self.connect(file, keys.identity, directory, logger)
                 engine = try Self.engine(
                     directory,

@@ -14,8 +14,8 @@ struct Mefs: ParsableCommand {
         version: Version.text,
         subcommands: [
             VolumeCommand.self, StatusCommand.self, SyncCommand.self, WaitCommand.self,
-            AuditCommand.self, CacheCommand.self, FsckCommand.self, NetworkCommand.self,
-            ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
+            AuditCommand.self, SnapshotCommand.self, CacheCommand.self, FsckCommand.self,
+            NetworkCommand.self, ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
         ]
     )
 }

@@ -99,6 +99,36 @@ package final class ControlClient {
         return files
     }
 
+    /// The snapshots of the volume, oldest first.
+    package func snapshots() throws(ControlFailure) -> [SnapshotRecord] {
+        let reply = try ask(.snapshotList, timeout: Self.workTimeout) { _ in }
+        guard case .snapshots(let snapshots) = reply else { throw Self.unexpected }
+        return snapshots
+    }
+
+    /// Has everything that was written placed and kept as a snapshot; `name` may be empty.
+    package func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord {
+        let reply = try ask(.snapshotCreate(name: name), timeout: Self.workTimeout) { _ in }
+        guard case .snapshots(let made) = reply, let snapshot = made.first else {
+            throw Self.unexpected
+        }
+        return snapshot
+    }
+
+    /// Lets go of a snapshot, named by time, name or version.
+    package func deleteSnapshot(_ which: String) throws(ControlFailure) {
+        _ = try bytes(.snapshotDelete(which)) { _ in }
+    }
+
+    /// Changes which snapshots are kept without being asked for; gives what holds then.
+    package func changeSnapshotRules(
+        _ change: SnapshotRules.Change
+    ) throws(ControlFailure) -> SnapshotRules {
+        let reply = try ask(.snapshotPolicy(change), timeout: Self.workTimeout) { _ in }
+        guard case .snapshotRules(let rules) = reply else { throw Self.unexpected }
+        return rules
+    }
+
     /// Waits until the mount process has closed its end, as it does at its end.
     ///
     /// - Returns: whether it did within `timeout`.
@@ -146,7 +176,7 @@ package final class ControlClient {
             switch reply {
             case .progress, .audit, .file: step(reply)
             case .failed(let failure): throw failure
-            case .status, .done, .audited, .receipts: return reply
+            case .status, .done, .audited, .receipts, .snapshots, .snapshotRules: return reply
             }
         }
     }

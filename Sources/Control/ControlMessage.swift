@@ -18,6 +18,14 @@ package enum ControlRequest: Hashable, Sendable {
     case auditLog(limit: Int, provider: String?)
     /// Receipts as files that anybody can check.
     case auditExport(provider: String?)
+    /// The snapshots of the volume.
+    case snapshotList
+    /// Place everything written so far and keep it as a snapshot; `name` may be empty.
+    case snapshotCreate(name: String)
+    /// Let go of a snapshot, named by time, name or version.
+    case snapshotDelete(String)
+    /// Say which snapshots are kept without being asked for, after changing what is given.
+    case snapshotPolicy(SnapshotRules.Change)
 }
 
 /// What a mount process answers.
@@ -37,6 +45,10 @@ package enum ControlReply: Hashable, Sendable {
     case receipts([AuditRecord])
     /// One file of receipts; comes any number of times before `done`.
     case file(AuditFile)
+    /// Snapshots, the oldest first; after `snapshotCreate` the one that was made.
+    case snapshots([SnapshotRecord])
+    /// Which snapshots are kept.
+    case snapshotRules(SnapshotRules)
     case failed(ControlFailure)
 }
 
@@ -61,6 +73,10 @@ extension ControlRequest {
         var leaves: Int?
         var limit: Int?
         var provider: String?
+        var name: String?
+        var snapshot: String?
+        var keep: String?
+        var lock: String?
     }
 
     /// One line without its end.
@@ -75,6 +91,11 @@ extension ControlRequest {
             case .auditLog(let limit, let provider):
                 Text(request: "audit-log", limit: limit, provider: provider)
             case .auditExport(let provider): Text(request: "audit-export", provider: provider)
+            case .snapshotList: Text(request: "snapshot-list")
+            case .snapshotCreate(let name): Text(request: "snapshot-create", name: name)
+            case .snapshotDelete(let which): Text(request: "snapshot-delete", snapshot: which)
+            case .snapshotPolicy(let change):
+                Text(request: "snapshot-policy", keep: change.keep, lock: change.lock)
             }
         return JSONLine.encode(text)
     }
@@ -113,6 +134,15 @@ extension ControlRequest {
             )
         case "audit-export":
             self = .auditExport(provider: try Self.checked(text.provider))
+        case "snapshot-list": self = .snapshotList
+        case "snapshot-create": self = .snapshotCreate(name: text.name ?? "")
+        case "snapshot-delete":
+            guard let which = text.snapshot, !which.isEmpty else {
+                throw ControlFailure(.usage, "which snapshot is to be deleted must be said")
+            }
+            self = .snapshotDelete(which)
+        case "snapshot-policy":
+            self = .snapshotPolicy(SnapshotRules.Change(keep: text.keep, lock: text.lock))
         default:
             throw ControlFailure(
                 .usage,
@@ -151,6 +181,8 @@ extension ControlReply {
         var audits: [AuditResult]?
         var receipts: [AuditRecord]?
         var file: AuditFile?
+        var snapshots: [SnapshotRecord]?
+        var snapshotRules: SnapshotRules?
     }
 
     /// One line without its end.
@@ -165,6 +197,8 @@ extension ControlReply {
         case .audited(let results): text.audits = results
         case .receipts(let receipts): text.receipts = receipts
         case .file(let file): text.file = file
+        case .snapshots(let snapshots): text.snapshots = snapshots
+        case .snapshotRules(let rules): text.snapshotRules = rules
         }
         return JSONLine.encode(text)
     }
@@ -190,6 +224,10 @@ extension ControlReply {
             self = .receipts(receipts)
         } else if let file = text.file {
             self = .file(file)
+        } else if let snapshots = text.snapshots {
+            self = .snapshots(snapshots)
+        } else if let rules = text.snapshotRules {
+            self = .snapshotRules(rules)
         } else {
             throw ControlFailure(.failed, "the mount process gave an empty reply")
         }

@@ -42,6 +42,20 @@ package protocol ControlHandler: Sendable {
         provider: String?,
         each: (AuditFile) -> Void
     ) throws(ControlFailure)
+
+    /// The snapshots, oldest first.
+    func snapshots() throws(ControlFailure) -> [SnapshotRecord]
+
+    /// Places everything written so far and keeps it as a snapshot.
+    func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord
+
+    /// Lets go of a snapshot, named by time, name or version.
+    func deleteSnapshot(_ which: String) throws(ControlFailure)
+
+    /// Changes which snapshots are kept without being asked for; gives what holds then.
+    func changeSnapshotRules(
+        _ change: SnapshotRules.Change
+    ) throws(ControlFailure) -> SnapshotRules
 }
 
 /// Answers `ControlClient`s on a unix socket: a thread for each connection, requests in order.
@@ -199,6 +213,15 @@ package final class ControlServer: Sendable {
                 return .receipts(try handler.auditLog(limit: limit, provider: provider))
             case .auditExport(let provider):
                 return .done(bytes: try export(provider, on: socket))
+            case .snapshotList:
+                return .snapshots(try handler.snapshots())
+            case .snapshotCreate(let name):
+                return .snapshots([try handler.createSnapshot(name: name)])
+            case .snapshotDelete(let which):
+                try handler.deleteSnapshot(which)
+                return .done(bytes: 0)
+            case .snapshotPolicy(let change):
+                return .snapshotRules(try handler.changeSnapshotRules(change))
             }
         } catch {
             return .failed(error)

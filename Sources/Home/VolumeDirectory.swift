@@ -12,8 +12,8 @@ import Transport
 //   phrase          the recovery phrase, mode 0600; only of volumes made without being asked
 //   registered      there once a keeper has the volume's registration
 //   lock            held by the mount process; its text tells pid and mount point
-//   metadata/volume.db, metadata/audit.db, cache/, providers, control.sock, mount.log: the mount
-//                   process's
+//   metadata/volume.db, metadata/audit.db, cache/, snapshots/, providers, control.sock, mount.log:
+//                   the mount process's
 
 /// A volume as this machine knows it.
 package struct VolumeDirectory: Sendable {
@@ -44,6 +44,8 @@ package struct VolumeDirectory: Sendable {
     /// The database of orders and receipts.
     package var auditPath: String { path + "/metadata/audit.db" }
     package var cacheDirectory: String { path + "/cache" }
+    /// Where the databases of snapshots lie while somebody looks into them.
+    package var snapshotsDirectory: String { path + "/snapshots" }
     package var controlSocketPath: String { path + "/control.sock" }
     package var logPath: String { path + "/mount.log" }
     /// Where `RemoteNetwork` keeps its list of providers between mounts.

@@ -79,6 +79,34 @@ private final class FakeMount: ControlHandler {
     }
 }
 
+extension FakeMount {
+    func snapshots() throws(ControlFailure) -> [SnapshotRecord] {
+        [
+            SnapshotRecord(
+                version: .max,
+                time: "2026-11-23T07:14:52Z",
+                name: "",
+                directory: "2026-11-23T07-14-52Z",
+                lockedUntil: "2026-12-23T07:14:52Z"
+            )
+        ]
+    }
+
+    func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord {
+        SnapshotRecord(version: 1, time: "t", name: name, directory: "d", lockedUntil: nil)
+    }
+
+    func deleteSnapshot(_ which: String) throws(ControlFailure) {
+        guard which == "before" else { throw ControlFailure(.notFound, "no '\(which)'") }
+    }
+
+    func changeSnapshotRules(
+        _ change: SnapshotRules.Change
+    ) throws(ControlFailure) -> SnapshotRules {
+        SnapshotRules(keep: change.keep ?? "none", lock: change.lock ?? "none")
+    }
+}
+
 private func sample(number: UInt64, provider: String = "ab") -> AuditRecord {
     AuditRecord(
         order: "01",
@@ -109,6 +137,25 @@ private func withServer(
 }
 
 struct ControlSocketTests {
+    @Test func snapshotsAreListedMadeDeletedAndRuled() throws {
+        try withServer { path, mount, _ in
+            let client = try ControlClient(path: path)
+            #expect(try client.snapshots() == mount.snapshots())
+            let made = try client.createSnapshot(name: "before")
+            #expect(made.name == "before" && made.lockedUntil == nil)
+            try client.deleteSnapshot("before")
+            #expect(throws: ControlFailure(.notFound, "no 'x'")) { try client.deleteSnapshot("x") }
+            #expect(
+                throws: ControlFailure(
+                    .usage,
+                    "which snapshot is to be deleted must be said"
+                )
+            ) { try client.deleteSnapshot("") }
+            let rules = try client.changeSnapshotRules(SnapshotRules.Change(keep: "7d"))
+            #expect(rules == SnapshotRules(keep: "7d", lock: "none"))
+        }
+    }
+
     @Test func everyRequestIsAnswered() throws {
         try withServer { path, mount, _ in
             let client = try ControlClient(path: path)

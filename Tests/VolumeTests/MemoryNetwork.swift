@@ -22,6 +22,8 @@ final class MemoryNetwork: StorageNetwork {
     }
 
     let ids: [NodeID]
+    /// Whether what is to be deleted stays, as what a snapshot needs does.
+    let keepsDeleted = Atomic(false)
     private let state: Mutex<[NodeID: Provider]>
 
     init(count: Int, capacityBytes: UInt64 = 1 << 32) {
@@ -168,6 +170,7 @@ final class MemoryNetwork: StorageNetwork {
                 guard var provider = providers[node], provider.isUp else {
                     return .failure(NetworkError(.unreachable, "down"))
                 }
+                guard !keepsDeleted.load(ordering: .relaxed) else { return .success(()) }
                 for shard in shards { provider.shards[shard] = nil }
                 providers[node] = provider
                 return .success(())

@@ -1,0 +1,86 @@
+import Control
+import Disk
+import FUSE
+import Home
+import Logging
+import Primitives
+import Volume
+
+/// What a mount shows: the live volume, with its snapshots below `.mefs` if it keeps any, or one
+/// snapshot alone.
+struct ShownTrees {
+    let operations: any Operations
+    /// `nil` if no snapshot is shown.
+    let snapshots: SnapshotAdapter?
+
+    /// Chooses by the options and by what the volume has.
+    ///
+    /// - Throws: `notFound` if a snapshot is asked for that is not there.
+    init(
+        _ opening: VolumeOpening,
+        live: FileSystemAdapter,
+        _ options: MountOptions,
+        _ logger: Logger,
+        onStart: @escaping @Sendable () -> Void
+    ) throws(ControlFailure) {
+        guard let source = opening.snapshotSource else {
+            guard options.snapshot == nil else {
+                throw ControlFailure(
+                    .notFound,
+                    "volume '\(opening.directory.name)' keeps no snapshots"
+                )
+            }
+            (operations, snapshots) = (live, nil)
+            return
+        }
+        do throws(FileSystemError) {
+            let trees = try opening.engine.openSnapshots(
+                of: source,
+                in: opening.directory.snapshotsDirectory
+            )
+            var root = SnapshotAdapter.Root.live
+            if let name = options.snapshot {
+                root = .snapshot(try trees.snapshots(wait: .allowed).named(name))
+            } else if Self.hasOwnEntry(opening.engine) {
+                logger.notice(
+                    "the volume has an entry .mefs of its own; its snapshots are not shown there"
+                )
+                (operations, snapshots) = (live, nil)
+                return
+            }
+            let adapter = try Self.adapter(trees, root, opening, logger, onStart)
+            operations =
+                root == .live ? SnapshotRouter(live: live, snapshots: adapter) : adapter
+            snapshots = adapter
+        } catch {
+            throw ControlFailure(error)
+        }
+    }
+
+    private static func adapter(
+        _ trees: SnapshotTrees,
+        _ root: SnapshotAdapter.Root,
+        _ opening: VolumeOpening,
+        _ logger: Logger,
+        _ onStart: @escaping @Sendable () -> Void
+    ) throws(FileSystemError) -> SnapshotAdapter {
+        do throws(DiskError) {
+            return try SnapshotAdapter(
+                trees,
+                root: root,
+                engine: opening.engine,
+                controlPath: opening.directory.controlSocketPath,
+                logger: logger,
+                onStart: onStart
+            )
+        } catch {
+            throw FileSystemError(error)
+        }
+    }
+
+    /// Whether the live root has an entry where the snapshots would be: that one is shown then.
+    private static func hasOwnEntry(_ engine: VolumeEngine) -> Bool {
+        guard let name = try? EntryName(SnapshotAdapter.hiddenName) else { return false }
+        return (try? engine.lookup(name, in: .root)) != nil
+    }
+}
