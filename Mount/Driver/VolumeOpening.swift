@@ -75,8 +75,6 @@ struct VolumeOpening {
             let file =
                 if let localNetwork { try localNetwork.start() } else { try directory.network() }
             do {
-                snapshotSource = nil
-                snapshotKeeping = nil
                 network = try Self.connect(file, keys.identity, directory, logger)
                 engine = try Self.engine(
                     directory,
@@ -87,6 +85,8 @@ struct VolumeOpening {
                     mountPoint: mountPoint,
                     logger
                 )
+                let heads = KeptHeads(of: engine)
+                (snapshotSource, snapshotKeeping) = (heads, heads)
             } catch {
                 localNetwork?.stop()
                 throw error

@@ -76,6 +76,8 @@ struct ChangeSet: Sendable {
     var nextInode: UInt64?
     /// Numbers that the store's user keeps in the table `meta`.
     var numbers: [String: Int64] = [:]
+    /// Words that the store's user keeps there.
+    var texts: [String: String] = [:]
     /// Inodes that any of the above is about: memory keeps them until they are saved.
     var touched: Set<InodeNumber> = []
 
@@ -85,6 +87,7 @@ struct ChangeSet: Sendable {
             && residency.isEmpty && shards.isEmpty && forgottenShards.isEmpty && reaped.isEmpty
             && removedStripes.isEmpty && passthroughs.isEmpty && nextInode == nil && numbers.isEmpty
             && snapshots.isEmpty && checkpointParts.isEmpty && removedPieces.isEmpty && head == nil
+            && texts.isEmpty
     }
 
     /// Puts an older set that could not be saved beneath this one.
@@ -113,6 +116,7 @@ struct ChangeSet: Sendable {
         removedStripes.formUnion(older.removedStripes)
         nextInode = nextInode ?? older.nextInode
         numbers.merge(older.numbers) { new, _ in new }
+        texts.merge(older.texts) { new, _ in new }
         touched.formUnion(older.touched)
     }
 }

@@ -98,6 +98,7 @@ final class MetadataWriter {
                 try putMeta.run(.text(MetaKey.nextInode), .integer(Int64(nextInode)))
             }
             for (key, number) in set.numbers { try putMeta.run(.text(key), .integer(number)) }
+            for (key, text) in set.texts { try putMeta.run(.text(key), .text(text)) }
             try saveCheckpoint(set)
             try journal(set)
         }

@@ -196,7 +196,9 @@ enum MetaKey {
     static let needsBase = "needs_base"
 
     /// Those that go with the volume, as a term of SQL.
-    static let travelling = "(key = 'next_inode' OR key GLOB 'repairs_*')"
+    static let travelling = "(key IN ('next_inode', 'snapshot_policy') OR key GLOB 'repairs_*')"
+    /// Which heads are kept: text.
+    static let snapshotPolicy = "snapshot_policy"
 
     /// Boot id of the host when nothing of a crash was left to make good.
     static let bootID = "boot_id"

@@ -93,17 +93,22 @@ extension VolumeEngine {
     package func syncToNetwork(
         report: (_ dirtyBytes: UInt64) -> Void
     ) throws(FileSystemError) {
-        reclaimer.rest()
-        defer { reclaimer.rest() }
-        try passthrough.harvestAll()
-        try uploader.drain(report: report)
-        try settler.settleAll()
+        try placeAll(report: report)
         do throws(FileSystemError) {
             _ = try checkpoints?.checkpoint()
         } catch {
             // What is placed is placed; only who lost this host would not find the last of it.
             logger.warning("the newest names are not at a keeper yet: \(error.message)")
         }
+    }
+
+    /// As `syncToNetwork`, but for the head that names it.
+    func placeAll(report: (_ dirtyBytes: UInt64) -> Void) throws(FileSystemError) {
+        reclaimer.rest()
+        defer { reclaimer.rest() }
+        try passthrough.harvestAll()
+        try uploader.drain(report: report)
+        try settler.settleAll()
     }
 
     /// Stripes listed at a time.

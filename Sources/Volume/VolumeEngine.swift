@@ -32,6 +32,7 @@ package final class VolumeEngine: Sendable {
     let passthrough: PassthroughFiles
     let custody: VolumeCustody?
     let checkpoints: CheckpointWriter?
+    let snapshotKeeper: SnapshotKeeper?
     let logger: Logger
     private let isClosed = Mutex(false)
 
@@ -123,6 +124,7 @@ package final class VolumeEngine: Sendable {
                 logger: logger
             )
         }
+        snapshotKeeper = checkpoints.map { _ in SnapshotKeeper(logger: logger) }
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
         try fetcher.start()
         try uploader.start()
@@ -131,6 +133,7 @@ package final class VolumeEngine: Sendable {
         try settler.start()
         try custody?.start()
         try checkpoints?.start()
+        if let heads = KeptHeads(of: self) { try snapshotKeeper?.start(heads) }
     }
 
     /// Stops the threads and closes the database, after up to `drainSeconds` of uploading.
@@ -155,6 +158,7 @@ package final class VolumeEngine: Sendable {
                 logger.warning("not everything could be placed: \(error.message)")
             }
         }
+        snapshotKeeper?.stop()
         checkpoints?.stop()
         evictor.stop()
         settler.stop()

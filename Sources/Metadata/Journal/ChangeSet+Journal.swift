@@ -10,6 +10,7 @@ extension ChangeSet {
     var isSubstantial: Bool {
         !inodes.isEmpty || !entries.isEmpty || !orphans.isEmpty || !targets.isEmpty
             || !fileKeys.isEmpty || !xattrs.isEmpty || !blocks.isEmpty || !reaped.isEmpty
+            || !texts.isEmpty || !snapshots.isEmpty
     }
 
     /// The set as records of the journal; empty if it tells of this host alone.
@@ -25,6 +26,9 @@ extension ChangeSet {
         }
         for (key, number) in numbers {
             JournalRecord(.meta, .put, [.text(key), .integer(number)]).write(to: &writer)
+        }
+        for (key, text) in texts {
+            JournalRecord(.meta, .put, [.text(key), .text(text)]).write(to: &writer)
         }
         return writer.bytes
     }

@@ -125,6 +125,27 @@ extension MetadataStore {
         try sync()
     }
 
+    /// Which heads are kept, in the words of `setSnapshotPolicy`; `nil` if it was never said.
+    package func snapshotPolicy() throws(FileSystemError) -> String? {
+        try scan { reader throws(FileSystemError) -> String? in
+            guard case .text(let text)? = try reader.meta(MetaKey.snapshotPolicy) else {
+                return nil
+            }
+            return text
+        }
+    }
+
+    /// Says which heads are kept.
+    ///
+    /// Waits for the disk.
+    package func setSnapshotPolicy(_ text: String) throws(FileSystemError) {
+        try change { state in
+            state.changes.texts[MetaKey.snapshotPolicy] = text
+            state.changes.operations += 1
+        }
+        try sync()
+    }
+
     /// Keeps a head no longer.
     ///
     /// Waits for the disk.

@@ -142,7 +142,8 @@ package final class RestoredDatabase {
 
     /// Ends what was begun: makes of the rows a volume that can be opened, durable at `path`.
     ///
-    /// `stripes` are those of the checkpoint itself, of which its own rows cannot tell.
+    /// `stripes` are those of the checkpoint itself, of which its own rows cannot tell; nor can they
+    /// that the head is kept, as `snapshot` says.
     ///
     /// - Returns: Paths of files that are not as they were when the head was made, because their
     ///   newest bytes were not placed yet; at most 1,000 of them.
@@ -150,7 +151,8 @@ package final class RestoredDatabase {
         _ head: RestoredHead,
         stripes: [StripeRecord],
         parts: [CheckpointPart],
-        behind: [BlockKey]
+        behind: [BlockKey],
+        snapshot: SnapshotRow?
     ) throws(FileSystemError) -> [String] {
         let paths = try converting { () throws(SQLiteError) -> [String] in
             for sql in indices { try database.execute(sql) }
@@ -161,6 +163,11 @@ package final class RestoredDatabase {
             }
             try settleStripes(head.version, stripes, parts)
             let paths = try settleBehind(behind)
+            if let snapshot {
+                let statement = try database.prepare(JournalTable.snapshot.insertion)
+                try statement.bind(all: snapshot.values)
+                try statement.run()
+            }
             try setMeta(head, through: parts.map(\.last).max() ?? 0)
             try database.execute("PRAGMA application_id=\(Schema.applicationID)")
             try database.execute("PRAGMA user_version=\(Schema.version)")

@@ -141,6 +141,8 @@ struct CheckpointIndex: Hashable, Message {
     let stripes: [CheckpointStripe]
     /// Blocks whose newest bytes were not placed when the head was made.
     let behind: [BlockKey]
+    /// What the head is kept as, if it was made to be kept: its own rows do not know yet.
+    let kept: SnapshotWish?
 
     init(
         version: UInt64,
@@ -148,7 +150,8 @@ struct CheckpointIndex: Hashable, Message {
         name: String,
         pieces: [CheckpointPiece],
         stripes: [CheckpointStripe],
-        behind: [BlockKey]
+        behind: [BlockKey],
+        kept: SnapshotWish?
     ) {
         self.version = version
         self.time = time
@@ -156,6 +159,7 @@ struct CheckpointIndex: Hashable, Message {
         self.pieces = pieces
         self.stripes = stripes
         self.behind = behind
+        self.kept = kept
     }
 
     func write(to writer: inout ByteWriter) {
@@ -172,6 +176,11 @@ struct CheckpointIndex: Hashable, Message {
             writer.varint(key.ino.rawValue)
             writer.varint(key.index.rawValue)
         }
+        writer.boolean(kept != nil)
+        guard let kept else { return }
+        writer.string(kept.name)
+        writer.boolean(kept.lockedUntil != nil)
+        if let time = kept.lockedUntil { writer.timestamp(time) }
     }
 
     init(from reader: inout ByteReader) throws(DecodeError) {
@@ -201,6 +210,16 @@ struct CheckpointIndex: Hashable, Message {
             behind.append(BlockKey(ino, BlockIndex(try reader.varint())))
         }
         self.behind = behind
+        guard try reader.boolean("kept") else {
+            kept = nil
+            return
+        }
+        let name = try reader.label("name of a snapshot", limit: SnapshotRow.nameBytesMax)
+        let isLocked = try reader.boolean("lock")
+        kept = SnapshotWish(
+            name: name,
+            lockedUntil: isLocked ? try reader.timestamp() : nil
+        )
     }
 }
 

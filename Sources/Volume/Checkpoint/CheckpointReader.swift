@@ -91,7 +91,8 @@ struct CheckpointReader: Sendable {
             RestoredHead(version: index.version, encoded: head),
             stripes: known.values.sorted { $0.id.hex < $1.id.hex },
             parts: parts,
-            behind: index.behind
+            behind: index.behind,
+            snapshot: index.kept?.row(index.version, index.time, place.index)
         )
     }
 

@@ -181,13 +181,22 @@ final class CheckpointWriter: Sendable {
         }
         let index = saved.parts.filter { $0.piece == CheckpointPart.index }
         let through = index.first?.last ?? 0
+        let kept = try metadata.snapshots().first { $0.version == saved.registered }
         let isCurrent =
-            saved.registered > 0 && !saved.needsBase
+            wishes.allSatisfy { kept == nil || $0.name.isEmpty || $0.name == kept?.name }
+            && saved.registered > 0 && !saved.needsBase
             && max(saved.lastSubstantialRow, 0) <= through
             && (status.through > 0 || saved.lastRow <= through)
         if isCurrent {
             state.update { $0.status.through = max(through, 1) }
-            for wish in wishes { try keep(saved.registered, wish, index.map(\.location)) }
+            if kept == nil, let wish = wishes.first(where: { !$0.name.isEmpty }) ?? wishes.first {
+                let time = try head(of: saved)?.time ?? Clock.now()
+                try metadata.putSnapshot(
+                    wish.row(saved.registered, time, index.map(\.location))
+                )
+                // That it is kept must be found too.
+                _ = try place(try metadata.checkpointState(), [])
+            }
             return saved.registered
         }
         return try place(saved, wishes)
@@ -291,6 +300,7 @@ final class CheckpointWriter: Sendable {
     ) throws(FileSystemError) -> UInt64 {
         let time = Clock.now()
         let parts = kept + new
+        let wish = wishes.first { !$0.name.isEmpty } ?? wishes.first
         var known: [CheckpointStripe] = []
         for id in Set(kept.map(\.location.stripe)).sorted(by: { $0.hex < $1.hex }) {
             known.append(CheckpointStripe(try metadata.stripe(id)))
@@ -302,7 +312,8 @@ final class CheckpointWriter: Sendable {
             name: configuration.name,
             pieces: Self.pieces(parts),
             stripes: known,
-            behind: cut.behind
+            behind: cut.behind,
+            kept: wish
         )
         let locations = try stripes.add(index.encoded)
         try stripes.flush()
@@ -314,7 +325,6 @@ final class CheckpointWriter: Sendable {
         let head = try makeHead(cut.version, time, place, after: try head(of: saved))
         let all = new + Self.parts(of: CheckpointPart.index, through: cut.last, locations)
         let kept = Set(kept)
-        let snapshots = wishes.map { $0.row(cut.version, time, locations) }
         try metadata.completeCheckpoint(
             NewCheckpoint(
                 version: cut.version,
@@ -322,7 +332,7 @@ final class CheckpointWriter: Sendable {
                 parts: all,
                 replaced: saved.parts.filter { !kept.contains($0) },
                 head: head.encoded,
-                snapshot: snapshots.first
+                snapshot: wish?.row(cut.version, time, locations)
             )
         )
         for id in stripes.placed { custody?.notePlaced(id) }
@@ -401,15 +411,5 @@ final class CheckpointWriter: Sendable {
             state.status.time = head.time
             state.status.isPending = false
         }
-    }
-
-    private func keep(
-        _ version: UInt64,
-        _ wish: SnapshotWish,
-        _ index: [BlockLocation]
-    ) throws(FileSystemError) {
-        let time = status.time ?? Clock.now()
-        guard try metadata.snapshots().allSatisfy({ $0.version != version }) else { return }
-        try metadata.putSnapshot(wish.row(version, time, index))
     }
 }

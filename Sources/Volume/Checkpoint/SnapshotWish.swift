@@ -3,7 +3,7 @@ import Primitives
 import Wire
 
 /// That the next head is to be kept.
-struct SnapshotWish: Sendable {
+struct SnapshotWish: Hashable, Sendable {
     let name: String
     let lockedUntil: Timestamp?
 
