@@ -139,7 +139,7 @@ let package = Package(
         module(
             "Trials",
             needs: [
-                "Primitives", "Erasure", "Sealing", "Placement", "Disk", "SQLite", "Metadata",
+                "Primitives", "Erasure", "Sealing", "Placement", "Lease", "Disk", "SQLite", "Metadata",
                 "Cache", "Transport", "Network", "Volume", "SimulatedHost", log,
             ]
         ),

@@ -81,7 +81,7 @@ package struct LeaseMachine: Sendable {
     static let pauseMaxMilliseconds: UInt64 = 500
 
     let keepers: Int
-    let holder: LeaseHolder
+    package let holder: LeaseHolder
     let predecessor: LeaseHolder?
     let label: String
     let times: LeaseTimes

@@ -22,8 +22,9 @@ package struct VolumeLease: Hashable, Sendable {
     package let label: String
     /// Given back by its holder; nobody can renew it.
     package var isReleased: Bool
-    /// When it was granted or renewed last, or, after a restart of the keeper, when that was: then
-    /// a holder may count on it still. On the keeper's clock, which never goes back.
+    /// When it was granted or renewed last, on the keeper's clock, which never goes back.
+    ///
+    /// After a restart of the keeper when that was: its holder may count on it still.
     package var heardAt: Duration
 
     package init(

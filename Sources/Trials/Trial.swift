@@ -62,6 +62,11 @@ package final class Trial: Sendable {
         configuration.passthroughCacheBytesMin = scene.passesThrough ? 0 : .max
         configuration.passthroughFreeBytesMin = 0
         configuration.metadataLimits = Self.smallLimits
+        if let interval = scene.checkpointInterval {
+            var checkpoints = VolumeConfiguration.Checkpoints(owner: scene.owner)
+            checkpoints.interval = interval
+            configuration.checkpoints = checkpoints
+        }
         self.configuration = configuration
         state = Mutex(
             State(
@@ -191,8 +196,10 @@ package final class Trial: Sendable {
             try finale.drain()
             try finale.settle()
             try finale.readBack("after all is placed")
+            try finale.drain()
         }
         try check(withNetwork: true, deep: true)
+        if scene.checkpointInterval != nil { try moveElsewhere() }
         network.destroy(scene.code.m)
         let losesCache = state.withLock { Bool.random(using: &$0.random) }
         try lastLife(losesCache: losesCache) { [scene] finale in
@@ -200,6 +207,36 @@ package final class Trial: Sendable {
             try finale.readBack("without the cache and \(scene.code.m) providers")
         }
         try check(withNetwork: false, deep: true)
+    }
+
+    /// Loses the machine: what comes back from the network must be what was there.
+    private func moveElsewhere() throws {
+        try world.run(on: owner) { [self] in
+            try network.start()
+            network.calmDown()
+            defer { network.stop() }
+            try Directory.remove(tree: Self.directory)
+            try Elsewhere(
+                configuration: configuration,
+                owner: scene.owner,
+                network: network,
+                logger: Self.logger
+            ).recover()
+        }
+        owner.boot()
+        try lastLife { finale in
+            try finale.readBack("recovered from the network")
+            try finale.drain()
+            try finale.settle()
+        }
+        try check(withNetwork: true, deep: true)
+    }
+
+    /// Only what cannot go on.
+    private static var logger: Logger {
+        var logger = Logger(label: "trial")
+        logger.logLevel = .critical
+        return logger
     }
 
     private func lastLife(
@@ -273,11 +310,9 @@ package final class Trial: Sendable {
     }
 
     private func open(_ life: Life) throws -> VolumeEngine? {
-        var logger = Logger(label: "trial")
-        logger.logLevel = .critical
         do {
             try Directory.make(Self.directory + "/metadata")
-            return try VolumeEngine(configuration, network: network, logger: logger)
+            return try VolumeEngine(configuration, network: network, logger: Self.logger)
         } catch {
             if life.isDown { return nil }
             throw TrialFailure("the volume cannot be opened: \(error)")

@@ -33,6 +33,10 @@ struct TrialScene {
     let key: VolumeKey
     /// Whether programs write to files of the cache where they may, as the kernel does it.
     let passesThrough: Bool
+    /// Who signs heads.
+    let owner: SigningKey
+    /// How long a change of the metadata waits before it is brought to the network; `nil` for ever.
+    let checkpointInterval: Duration?
 
     init(seed: UInt64) throws(TrialFailure) {
         var random = SeededGenerator(seed: seed ^ 0x5ce_0e5)
@@ -51,5 +55,13 @@ struct TrialScene {
         dirtyBytesMax = UInt64.random(in: 1...5, using: &random) << 20
         dirtyAgeSeconds = Double.random(in: 0.2...2, using: &random)
         passesThrough = Int.random(in: 0..<3, using: &random) > 0
+        do throws(SealingError) {
+            owner = try SigningKey(seed: random.bytes(SigningKey.seedBytes))
+        } catch {
+            throw TrialFailure("no key of an owner: \(error)")
+        }
+        let milliseconds = Int.random(in: 100...4000, using: &random)
+        checkpointInterval =
+            Int.random(in: 0..<3, using: &random) > 0 ? .milliseconds(milliseconds) : nil
     }
 }

@@ -19,6 +19,8 @@ struct StripeLayoutCheck {
     private struct Stripe {
         let id: StripeID
         let isPlaced: Bool
+        /// Whether only older heads refer to it.
+        let isReleased: Bool
         let payloadBytes: Int64
         let liveBlocks, liveBytes: Int64
         var subject: String { "stripe \(id)" }
@@ -37,7 +39,7 @@ struct StripeLayoutCheck {
         progress: (CheckProgress) -> Void
     ) throws(SQLiteError) {
         let stripes = try database.prepare(
-            "SELECT id, state, payload_bytes, live_blocks, live_bytes FROM stripe ORDER BY id"
+            "SELECT id, state, payload_bytes, live_blocks, live_bytes, died FROM stripe ORDER BY id"
         )
         let blocks = try database.prepare(
             """
@@ -56,6 +58,7 @@ struct StripeLayoutCheck {
             let stripe = Stripe(
                 id: id,
                 isPlaced: stripes.integer(1) == StripeState.placed.rawValue,
+                isReleased: !stripes.isNull(5),
                 payloadBytes: stripes.integer(2),
                 liveBlocks: stripes.integer(3),
                 liveBytes: stripes.integer(4)
@@ -89,7 +92,7 @@ struct StripeLayoutCheck {
                         + " \(count) of \(bytes)"
                 )
             )
-        } else if stripe.isPlaced, count == 0 {
+        } else if stripe.isPlaced, !stripe.isReleased, count == 0 {
             report.add(
                 CheckFinding(.wrongStripeCount, stripe.subject, "it is placed, and holds nothing")
             )

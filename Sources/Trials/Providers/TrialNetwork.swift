@@ -5,7 +5,8 @@ import Sealing
 import Synchronization
 package import Transport
 
-/// The providers of a trial and the network between: everything a network may do wrong, by seed.
+/// The providers and keepers of a trial and the network between: everything a network may do
+/// wrong, by seed.
 ///
 /// Requests and answers travel for a time drawn from the seed, so they overtake each other. While
 /// the network is calm nothing goes wrong but what was broken before.
@@ -15,7 +16,7 @@ package import Transport
 /// or are destroyed with what they hold, so no stripe ever loses more than it can bear.
 package final class TrialNetwork: StorageNetwork {
     /// What every request meets on its way.
-    private enum Fate {
+    enum Fate {
         case normal
         /// The connection ends before it is done.
         case cutBefore
@@ -28,6 +29,7 @@ package final class TrialNetwork: StorageNetwork {
     struct State {
         var random: SeededGenerator
         var providers: [TrialProvider] = []
+        var keepers: [TrialKeeper] = []
         var isCalm = true
         /// Whether the machine that asks is alive.
         var isOwnerUp = true
@@ -40,12 +42,15 @@ package final class TrialNetwork: StorageNetwork {
     }
 
     package let ids: [NodeID]
+    package let keeperIDs: [NodeID]
     let state: Mutex<State>
-    private let courier = Courier()
+    let courier = Courier()
     private let trace: @Sendable (String, String) -> Void
     /// The latest that a message arrives if it does: below the 40 s after which a sender takes
     /// another provider and has the first one's copy deleted, there and back.
     private static let delayMilliseconds = 12_000
+    /// So many that most answer when one does not.
+    private static let keeperCount = 3
     /// One in so many shards is checked against its root.
     private static let rootCheckEvery = 8
 
@@ -66,7 +71,11 @@ package final class TrialNetwork: StorageNetwork {
             providers.append(TrialProvider(id: id, isFrail: frailOnes.contains(number)))
         }
         ids = providers.map(\.id)
-        state = Mutex(State(random: random, providers: providers))
+        let keepers = (0..<Self.keeperCount).compactMap { number in
+            NodeID(bytes: SHA256.digest(Array("keeper \(number)".utf8)).bytes).map(TrialKeeper.init)
+        }
+        keeperIDs = keepers.map(\.id)
+        state = Mutex(State(random: random, providers: providers, keepers: keepers))
     }
 
     /// Starts to carry messages for a life of the owner's machine.
@@ -235,7 +244,7 @@ package final class TrialNetwork: StorageNetwork {
     }
 
     package func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> {
-        Pending(.failure(NetworkError(.unreachable, "there is no keeper")))
+        Pending(.failure(NetworkError(.refused, "keepers of trials are asked one by one")))
     }
 
     // MARK: The way
@@ -281,9 +290,13 @@ package final class TrialNetwork: StorageNetwork {
     }
 
     private static func delay(to index: Int, _ state: inout State) -> Duration {
+        delay(inMood: state.providers[index].mood, &state)
+    }
+
+    static func delay(inMood mood: TrialProvider.Mood, _ state: inout State) -> Duration {
         let usual = Duration.microseconds(Int.random(in: 200...20_000, using: &state.random))
         guard !state.isCalm else { return usual }
-        if state.providers[index].mood == .slow {
+        if mood == .slow {
             return .milliseconds(Int.random(in: 100...delayMilliseconds, using: &state.random))
         }
         // One in 200 is very late, request or answer.
@@ -292,9 +305,13 @@ package final class TrialNetwork: StorageNetwork {
     }
 
     private static func fate(of index: Int, _ state: inout State) -> Fate {
+        fate(inMood: state.providers[index].mood, &state)
+    }
+
+    static func fate(inMood mood: TrialProvider.Mood, _ state: inout State) -> Fate {
         guard !state.isCalm else { return .normal }
         var draw = Int.random(in: 0..<100, using: &state.random)
-        switch state.providers[index].mood {
+        switch mood {
         case .mute: draw = 96
         case .cutting: draw = draw < 50 ? 98 : 99
         default: break
