@@ -229,7 +229,13 @@ let package = Package(
                 "Metadata", "Cache", "Transport", "Network", "Auditor", "Node", log,
             ]
         ),
-        tests("Mount", needs: ["Primitives", "Disk", "Control"]),
+        tests(
+            "Mount",
+            needs: [
+                "Primitives", "Sealing", "Disk", "SQLite", "Metadata", "Transport", "Network",
+                "Volume", "Control", "FUSE", log,
+            ]
+        ),
         .testTarget(name: "TidyTests", swiftSettings: strict),
     ]
 )

@@ -10,7 +10,8 @@ struct FileSystemErrorTests {
         (.isDirectory, EISDIR), (.directoryNotEmpty, ENOTEMPTY),
         (.nameTooLong, ENAMETOOLONG), (.noSpace, ENOSPC),
         (.invalid, EINVAL), (.fileTooLarge, EFBIG), (.noAttribute, ENODATA),
-        (.tooManyLinks, EMLINK), (.notPermitted, EPERM), (.notSupported, EOPNOTSUPP),
+        (.tooManyLinks, EMLINK), (.notPermitted, EPERM), (.accessDenied, EACCES),
+        (.notSupported, EOPNOTSUPP),
         (.beyondEnd, ENXIO), (.wouldWait, EAGAIN), (.unavailable, EIO), (.corrupt, EIO),
         (.inputOutput, EIO), (.closed, EIO),
     ]

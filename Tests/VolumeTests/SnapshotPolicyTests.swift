@@ -94,7 +94,7 @@ import Volume
         )
         let months = Self.kept(try SnapshotPolicy(parsing: "2m"), all)
         #expect(months.map(\.time.text) == ["2026-10-31T23:45:00Z", "2026-11-23T07:30:00Z"])
-        #expect(Self.kept(.standard, all).count == 24 + 6 + 3 + 2)
+        #expect(Self.kept(.standard, all).count == 24 + 5 + 2 + 3)
         #expect(Self.kept(SnapshotPolicy(), all).isEmpty)
     }
 

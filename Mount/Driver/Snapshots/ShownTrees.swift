@@ -41,7 +41,7 @@ struct ShownTrees {
             var root = SnapshotAdapter.Root.live
             if let name = options.snapshot {
                 root = .snapshot(try trees.snapshots(wait: .allowed).named(name))
-            } else if Self.hasOwnEntry(opening.engine) {
+            } else if !(try SnapshotRouter.hasPlace(in: opening.engine)) {
                 logger.notice(
                     "the volume has an entry .mefs of its own; its snapshots are not shown there"
                 )
@@ -76,11 +76,5 @@ struct ShownTrees {
         } catch {
             throw FileSystemError(error)
         }
-    }
-
-    /// Whether the live root has an entry where the snapshots would be: that one is shown then.
-    private static func hasOwnEntry(_ engine: VolumeEngine) -> Bool {
-        guard let name = try? EntryName(SnapshotAdapter.hiddenName) else { return false }
-        return (try? engine.lookup(name, in: .root)) != nil
     }
 }

@@ -27,7 +27,7 @@ package final class SnapshotAdapter: Operations, RequestServing {
     private static let queueMax = 4096
 
     let root: Root
-    let trees: SnapshotTrees
+    package let trees: SnapshotTrees
     let numbers = SnapshotNumbers()
     /// Tells of the live root, of which unopened trees have their owner and mode.
     let engine: VolumeEngine

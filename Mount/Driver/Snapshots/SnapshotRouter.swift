@@ -1,5 +1,6 @@
 package import FUSE
 package import Primitives
+package import Volume
 import Glibc
 
 /// A volume with its snapshots below `.mefs`: each request goes to the live volume or to the
@@ -12,10 +13,22 @@ package final class SnapshotRouter: Operations {
     let live: FileSystemAdapter
     let snapshots: SnapshotAdapter
 
-    /// The volume's root must have no entry `.mefs` of its own.
+    /// `hasPlace` must say yes of the volume.
     package init(live: FileSystemAdapter, snapshots: SnapshotAdapter) {
         self.live = live
         self.snapshots = snapshots
+    }
+
+    /// Whether the live root has no entry where the snapshots would be: that one would be hidden.
+    package static func hasPlace(in engine: VolumeEngine) throws(FileSystemError) -> Bool {
+        guard let name = try? EntryName(SnapshotAdapter.hiddenName) else { return false }
+        do throws(FileSystemError) {
+            _ = try engine.lookup(name, in: .root)
+            return false
+        } catch {
+            guard error.code == .notFound else { throw error }
+            return true
+        }
     }
 
     package func started() { live.started() }
