@@ -40,6 +40,20 @@ struct MountOptionsTests {
         #expect(options.threadCount == 4)
     }
 
+    @Test func aSnapshotIsMountedReadOnly() throws {
+        let options = try MountOptions(parsing: ["v", "/m", "-wo", "rw,snapshot=before-upgrade"])
+        #expect(options.snapshot == "before-upgrade" && options.isReadOnly)
+        let time = "snapshot=2026-11-23T07:14:52Z"
+        #expect(try MountOptions(parsing: ["v", "/m", "-o", time]).snapshot?.count == 20)
+        #expect(try MountOptions(parsing: ["v", "/m"]).snapshot == nil)
+        #expect(throws: ControlFailure.self) {
+            try MountOptions(parsing: ["v", "/m", "-o", "snapshot="])
+        }
+        #expect(throws: ControlFailure.self) {
+            try MountOptions(parsing: ["v", "/m", "-o", "snapshot"])
+        }
+    }
+
     @Test func auditAndRepairOptionsAreRead() throws {
         let options = try MountOptions(parsing: [
             "v", "/m", "-o", "audit-leaves=1,repair-wait=0.5,repair-rate=2M,delegate=off,epoch=1",
