@@ -25,7 +25,7 @@ final class SnapshotMount: Sendable {
     private let threads: [Thread]
 
     /// The mounted snapshots.
-    var list: String { volume.mountPoint + "/.mefs/snapshots" }
+    var trees: String { volume.mountPoint + "/.mefs/snapshots" }
 
     /// Mounts, runs `body`, and takes everything away again.
     ///
@@ -123,16 +123,16 @@ final class SnapshotMount: Sendable {
     }
 
     /// Runs a Python program in the root of the mount, with the directory of the snapshots as
-    /// `list`.
+    /// `trees`.
     func runs(
         _ program: String,
         in directory: String = "",
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let ended = try volume.python(
-            Program.prelude + Program.promises + "list = sys.argv[3]\n" + program,
+            Program.prelude + Program.promises + "trees = sys.argv[3]\n" + program,
             in: volume.mountPoint + directory,
-            ["\(getpid())", volume.root, list]
+            ["\(getpid())", volume.root, trees]
         )
         #expect(ended.code == 0, "\(ended.output)", sourceLocation: sourceLocation)
     }
