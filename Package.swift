@@ -69,6 +69,7 @@ let package = Package(
         // Libraries of the system.
         system("COpenSSL", pkgConfig: "openssl", apt: "libssl-dev"),
         system("CZstd", pkgConfig: "libzstd", apt: "libzstd-dev"),
+        system("CSodium", pkgConfig: "libsodium", apt: "libsodium-dev"),
         system("CXXHash", pkgConfig: "libxxhash", apt: "libxxhash-dev"),
         system("CISAL", pkgConfig: "libisal", apt: "libisal-dev"),
         system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
@@ -81,7 +82,7 @@ let package = Package(
         .target(name: "CSealing", dependencies: ["COpenSSL"]),
         module(
             "Sealing",
-            needs: ["Primitives", "CSealing", "CZstd", "CXXHash"],
+            needs: ["Primitives", "CSealing", "CSodium", "CZstd", "CXXHash"],
             exclude: ["english.LICENSE.txt"],
             resources: [.embedInCode("english.txt")]
         ),

@@ -2,11 +2,12 @@ import CLinux
 import Control
 import Disk
 import Glibc
+import Sealing
 
 /// A mount process in the background: this program again, in a session of its own.
 ///
 /// Swift's runtime does not survive fork(2); so the process is started afresh, and tells through a
-/// pipe when it is mounted.
+/// pipe when it is mounted. A passphrase goes to it on its standard input, another pipe.
 struct BackgroundMount {
     /// The argument that makes this program a mount process; the pipe's descriptor follows it.
     static let readyArgument = "--ready-fd="
@@ -22,12 +23,13 @@ struct BackgroundMount {
     /// - Throws: what kept it from mounting.
     static func start(
         _ arguments: [String],
+        passphrase: Passphrase?,
         at directory: String,
         note: (String) -> Void
     ) throws(ControlFailure) {
         let process: (pid: pid_t, reading: Descriptor)
         do throws(DiskError) {
-            process = try launch(arguments)
+            process = try launch(arguments, passphrase)
         } catch {
             throw ControlFailure(error)
         }
@@ -42,21 +44,53 @@ struct BackgroundMount {
         }
     }
 
-    /// Only the process keeps the pipe's write end, or its death would never show.
-    private static func launch(
-        _ arguments: [String]
-    ) throws(DiskError) -> (pid: pid_t, reading: Descriptor) {
-        let pipe = try Pipe()
-        let pid = try spawn(arguments, telling: pipe.writing.fd)
-        return withExtendedLifetime(pipe) { (pid, pipe.reading) }
+    /// In the mount process: what was handed to it on standard input, which is empty after.
+    static func receivePassphrase() throws(ControlFailure) -> Passphrase? {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Passphrase.bytesMax + 1)
+        defer { SecretBytes.wipe(&bytes) }
+        while bytes.count <= Passphrase.bytesMax {
+            var byte: UInt8 = 0
+            let count = read(STDIN_FILENO, &byte, 1)
+            if count < 0, errno == EINTR { continue }
+            guard count == 1 else { break }
+            bytes.append(byte)
+        }
+        guard !bytes.isEmpty else { return nil }
+        guard let passphrase = Passphrase(bytes: bytes) else {
+            throw ControlFailure(.usage, "the passphrase has over \(Passphrase.bytesMax) bytes")
+        }
+        return passphrase
     }
 
-    private static func spawn(_ arguments: [String], telling fd: Int32) throws(DiskError) -> pid_t {
+    /// Only the process keeps the first pipe's write end, or its death would never show.
+    private static func launch(
+        _ arguments: [String],
+        _ passphrase: Passphrase?
+    ) throws(DiskError) -> (pid: pid_t, reading: Descriptor) {
+        let pipe = try Pipe()
+        let input = try Pipe()
+        if let passphrase {
+            // A pipe holds more than the longest one, so nobody waits for the process here.
+            var bytes = passphrase.copy()
+            defer { SecretBytes.wipe(&bytes) }
+            try input.writing.append(bytes)
+        }
+        let pid = try spawn(arguments, telling: pipe.writing.fd, reading: input.reading.fd)
+        return withExtendedLifetime((pipe, input)) { (pid, pipe.reading) }
+    }
+
+    private static func spawn(
+        _ arguments: [String],
+        telling fd: Int32,
+        reading inputFD: Int32
+    ) throws(DiskError) -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
+        // First, for it may have the number that the next line takes.
+        posix_spawn_file_actions_adddup2(&actions, inputFD, STDIN_FILENO)
         posix_spawn_file_actions_adddup2(&actions, fd, readyFD)
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0)
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0)
         // What the caller had open must not stay open for as long as the volume is mounted.

@@ -34,6 +34,8 @@ package struct MountOptions: Hashable, Sendable {
     package var dirtyBytesMax: UInt64?
     package var dirtyAgeSeconds: Double?
     package var phraseFile: String?
+    /// Where the passphrase of a locked key is read from; "-" is standard input.
+    package var passphraseFile: String?
     package var drainSeconds = Self.drainSecondsDefault
     /// Whether other users may look in; `nil` takes the default, which is yes for the superuser.
     package var allowsOthers: Bool?
@@ -76,9 +78,9 @@ extension MountOptions {
         usage: mount.mefs [VOLUME] DIR [-f] [-v] [-r] [-o OPTION,...]
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, snapshot=TIME|NAME|VERSION, cache-size=SIZE, dirty-max=SIZE,
-        dirty-age=SECONDS, phrase-file=FILE, sync=local, drain=SECONDS, threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS,
-        repair-rate=SIZE, delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other,
-        noallow_other, nonempty,
+        dirty-age=SECONDS, phrase-file=FILE, passphrase-file=FILE, sync=local, drain=SECONDS,
+        threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS, repair-rate=SIZE,
+        delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other, noallow_other, nonempty,
         debug, and those of every filesystem; see mount.mefs(8).
         """
 
@@ -175,6 +177,11 @@ extension MountOptions {
                 throw ControlFailure(.usage, "phrase-file= needs the name of a file")
             }
             phraseFile = value
+        case "passphrase-file":
+            guard !value.isEmpty else {
+                throw ControlFailure(.usage, "passphrase-file= needs the name of a file, or -")
+            }
+            passphraseFile = value
         case "sync":
             guard value == "local" else {
                 throw ControlFailure(

@@ -6,6 +6,7 @@ import Home
 import Logging
 import Metadata
 import Primitives
+import Sealing
 import Volume
 
 /// The process behind a mounted volume, from the start to the end of everything.
@@ -91,6 +92,7 @@ final class MountProcess: Sendable {
     /// - Throws: what kept it from mounting.
     static func run(
         _ options: MountOptions,
+        passphrase: Passphrase?,
         signals: SignalWaiter,
         readiness: Readiness
     ) throws(ControlFailure) {
@@ -114,6 +116,7 @@ final class MountProcess: Sendable {
         let opening = try VolumeOpening(
             directory,
             options: options,
+            passphrase: passphrase,
             mountPoint: mountPoint.path,
             logger: logger
         )

@@ -2,6 +2,8 @@ import Control
 import Disk
 import FUSE
 import Glibc
+import Home
+import Sealing
 
 /// `mount.mefs`, and under its other names `umount.mefs`.
 package enum MountProgram {
@@ -41,19 +43,11 @@ package enum MountProgram {
     }
 
     private static func mount(_ words: [String]) throws(ControlFailure) {
-        if isMountProcess(words) {
-            let fd = words[0].dropFirst(BackgroundMount.readyArgument.count)
-            let readiness = Readiness(fd: Int32(fd))
-            do throws(ControlFailure) {
-                try serve(try MountOptions(parsing: Array(words.dropFirst())), readiness)
-            } catch {
-                readiness.failed(error)
-                throw error
-            }
-            return
-        }
+        if isMountProcess(words) { return try serveInBackground(words) }
         let options = try MountOptions(parsing: words)
-        guard !options.isForeground else { return try serve(options, Readiness(fd: nil)) }
+        guard !options.isForeground else {
+            return try serve(options, try options.readPassphrase(), Readiness(fd: nil))
+        }
         let note = { (text: String) in Terminal.error("mount.mefs: \(text)") }
         // Here too, so that the commonest mistakes cost no process.
         let mountPoint = try MountPoint(
@@ -61,18 +55,62 @@ package enum MountProgram {
             allowsNonEmpty: options.allowsNonEmpty,
             note: note
         )
-        try BackgroundMount.start(words, at: mountPoint.path, note: note)
+        let passphrase = try options.readPassphrase()
+        try BackgroundMount.start(words, passphrase: passphrase, at: mountPoint.path, note: note)
         if options.isVerbose { note("mounted at \(mountPoint.path)") }
+    }
+
+    private static func serveInBackground(_ words: [String]) throws(ControlFailure) {
+        let fd = words[0].dropFirst(BackgroundMount.readyArgument.count)
+        let readiness = Readiness(fd: Int32(fd))
+        do throws(ControlFailure) {
+            let passphrase = try BackgroundMount.receivePassphrase()
+            let options = try MountOptions(parsing: Array(words.dropFirst()))
+            try serve(options, passphrase, readiness)
+        } catch {
+            readiness.failed(error)
+            throw error
+        }
     }
 
     private static func serve(
         _ options: MountOptions,
+        _ passphrase: Passphrase?,
         _ readiness: Readiness
     ) throws(ControlFailure) {
         // Before any thread is started: they inherit the blocked signals.
         let signals = SignalWaiter()
         signal(SIGPIPE, SIG_IGN)
         ProcessMemory.keepLargeBlocks()
-        try MountProcess.run(options, signals: signals, readiness: readiness)
+        try MountProcess.run(
+            options,
+            passphrase: passphrase,
+            signals: signals,
+            readiness: readiness
+        )
+    }
+}
+
+extension MountOptions {
+    /// The passphrase of the volume's key, if that is locked and no recovery phrase is given;
+    /// asked for at the terminal unless a file is named.
+    fileprivate func readPassphrase() throws(ControlFailure) -> Passphrase? {
+        guard phraseFile == nil else { return nil }
+        do throws(HomeError) {
+            let home = try Home()
+            let name =
+                switch source {
+                case .embedded: VolumeName.standard
+                case .volume(let name): name
+                }
+            // A volume that is not there yet has no lock; whether it should be there is seen later.
+            guard WholeFile.exists(home.path(ofVolume: name)) else { return nil }
+            guard try VolumeDirectory.open(name, in: home).needsPassphrase() else { return nil }
+            guard passphraseFile != nil || PassphraseSource.hasTerminal else { return nil }
+            return try PassphraseSource(file: passphraseFile)
+                .read("Passphrase of volume '\(name)'")
+        } catch {
+            throw ControlFailure(error)
+        }
     }
 }

@@ -54,17 +54,22 @@ struct VolumeOpening {
         return made
     }
 
-    /// Opens the volume; blocks until its embedded network, if it has one, is up.
+    /// Opens the volume, with `passphrase` if its key is locked; blocks until its embedded
+    /// network, if it has one, is up.
     init(
         _ directory: VolumeDirectory,
         options: MountOptions,
+        passphrase: Passphrase?,
         mountPoint: String,
         logger: Logger
     ) throws(ControlFailure) {
         self.directory = directory
         do throws(HomeError) {
             lock = try directory.lock(mountPoint: mountPoint)
-            let keys = try directory.unlock(phrase: try Self.phrase(options.phraseFile))
+            let keys = try directory.unlock(
+                phrase: try Self.phrase(options.phraseFile),
+                passphrase: passphrase
+            )
             localNetwork =
                 directory.isLocal
                 ? LocalNetwork(

@@ -22,9 +22,6 @@ struct FsckCommand: ParsableCommand {
     /// Thrown when the check ran and found something.
     private struct Found: Error {}
 
-    /// The longest file that is looked at for a phrase.
-    private static let phraseBytesMax = 4096
-
     @Argument(help: "The volume's name.")
     var name: String
 
@@ -41,6 +38,8 @@ struct FsckCommand: ParsableCommand {
         )
     )
     var phraseIn: String?
+
+    @OptionGroup var passphrase: PassphraseOption
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -71,7 +70,11 @@ struct FsckCommand: ParsableCommand {
 
     /// Checks with the key and the network, which is started if it is the embedded one.
     private func checkAll(of volume: VolumeDirectory) throws -> CheckReport {
-        let keys = try volume.unlock(phrase: try readPhrase())
+        let phrase = try PhraseFile.read(phraseIn)
+        let keys = try volume.unlock(
+            phrase: phrase,
+            passphrase: phrase == nil ? try passphrase.read(for: volume) : nil
+        )
         let local = volume.isLocal ? LocalNetwork(home: volume.home, logger: .silent) : nil
         defer { local?.stop() }
         let file = if let local { try local.start() } else { try volume.network() }
@@ -107,16 +110,6 @@ struct FsckCommand: ParsableCommand {
             let fraction =
                 progress.total > 0 ? Double(progress.done) / Double(progress.total) : 0
             bar.show(fraction: fraction, "checking: \(progress.phase.rawValue)")
-        }
-    }
-
-    private func readPhrase() throws -> RecoveryPhrase? {
-        guard let phraseIn else { return nil }
-        let bytes = try WholeFile.read(phraseIn, limit: Self.phraseBytesMax)
-        do throws(PhraseError) {
-            return try RecoveryPhrase(parsing: String(decoding: bytes, as: UTF8.self))
-        } catch {
-            throw ControlFailure(.wrongSecret, "\(phraseIn): \(error)")
         }
     }
 

@@ -13,8 +13,9 @@ struct Mefs: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            VolumeCommand.self, StatusCommand.self, SyncCommand.self, WaitCommand.self,
-            AuditCommand.self, SnapshotCommand.self, CacheCommand.self, FsckCommand.self,
+            VolumeCommand.self, KeyCommand.self, StatusCommand.self, SyncCommand.self,
+            WaitCommand.self, AuditCommand.self, SnapshotCommand.self, CacheCommand.self,
+            FsckCommand.self,
             NetworkCommand.self, ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
         ]
     )

@@ -16,9 +16,6 @@ struct VolumeCreateCommand: ParsableCommand {
             """
     )
 
-    /// The longest file that is looked at for a phrase.
-    private static let phraseBytesMax = 4096
-
     @Argument(help: "Its name, for this machine only.")
     var name: String
 
@@ -52,7 +49,7 @@ struct VolumeCreateCommand: ParsableCommand {
     func run() throws {
         let home = try Home()
         try refuseWhatExists(in: home)
-        let phrase = try readPhrase() ?? RecoveryPhrase(seed: .random())
+        let phrase = try PhraseFile.read(phraseIn) ?? RecoveryPhrase(seed: .random())
         let identity = try phrase.seed.identityKey()
         let file = try NetworkFile(readingFrom: network)
         let code = self.code ?? file.code
@@ -108,20 +105,8 @@ struct VolumeCreateCommand: ParsableCommand {
         }
     }
 
-    private func readPhrase() throws -> RecoveryPhrase? {
-        guard let phraseIn else { return nil }
-        let bytes = try WholeFile.read(phraseIn, limit: Self.phraseBytesMax)
-        do throws(PhraseError) {
-            return try RecoveryPhrase(parsing: String(decoding: bytes, as: UTF8.self))
-        } catch {
-            throw ControlFailure(.wrongSecret, "\(phraseIn): \(error)")
-        }
-    }
-
     private func writePhrase(_ phrase: RecoveryPhrase) throws {
-        guard let phraseOut else { return }
-        let text = phrase.words.joined(separator: " ") + "\n"
-        try WholeFile.create(phraseOut, with: Array(text.utf8), permissions: 0o600)
+        if let phraseOut { try PhraseFile.write(phrase, to: phraseOut) }
     }
 
     private func removePhrase() {

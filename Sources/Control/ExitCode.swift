@@ -13,7 +13,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable, Codable {
     case already = 4
     /// The keeper, or too few of the providers, can be reached.
     case unreachable = 5
-    /// A recovery phrase or key is not the one that fits.
+    /// A recovery phrase, passphrase or key is not the one that fits.
     case wrongSecret = 6
     /// A disk or all providers are full.
     case diskFull = 7
@@ -31,7 +31,7 @@ package enum ExitCode: Int32, Sendable, CaseIterable, Codable {
         case .notFound: "no such volume, mount or file"
         case .already: "already mounted, existing or locked"
         case .unreachable: "keeper or too many providers out of reach"
-        case .wrongSecret: "wrong recovery phrase or key"
+        case .wrongSecret: "wrong recovery phrase, passphrase or key"
         case .diskFull: "disk or providers full"
         case .corrupt: "stored bytes are corrupt"
         case .incomplete: "time ran out, something remains"

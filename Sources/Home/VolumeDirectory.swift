@@ -8,9 +8,11 @@ import Transport
 //
 //   volume.json     what the volume is: VolumeFile
 //   network.json    its network, if that is not the embedded one
-//   seed            its owner's root seed, 64 hexadecimal digits, mode 0600; may be taken away
+//   seed            its owner's root seed in hexadecimal, mode 0600, in clear or under a
+//                   passphrase; may be taken away
 //   phrase          the recovery phrase, mode 0600; only of volumes made without being asked
 //   registered      there once a keeper has the volume's registration
+//   keys.lock       held while seed or wrapped key are changed
 //   lock            held by the mount process; its text tells pid and mount point
 //   metadata/volume.db, metadata/audit.db, cache/, snapshots/, providers, control.sock, mount.log:
 //                   the mount process's
@@ -24,12 +26,9 @@ package struct VolumeDirectory: Sendable {
         case file(NetworkFile)
     }
 
-    /// The longest of the small files that is looked at.
-    private static let smallFileBytesMax = 4096
-
     package let home: Home
     package let name: String
-    private let file: VolumeFile
+    let file: VolumeFile
 
     package var id: VolumeID { file.id }
     package var code: ErasureCode { file.code }
@@ -50,7 +49,9 @@ package struct VolumeDirectory: Sendable {
     package var logPath: String { path + "/mount.log" }
     /// Where `RemoteNetwork` keeps its list of providers between mounts.
     package var providersPath: String { path + "/providers" }
-    private var seedPath: String { path + "/seed" }
+    var seedPath: String { path + "/seed" }
+    /// Where the recovery phrase is, of a volume that nobody asked for.
+    package var phrasePath: String { path + "/phrase" }
     private var networkPath: String { path + "/network.json" }
     private var registeredPath: String { path + "/registered" }
 
@@ -186,63 +187,6 @@ package struct VolumeDirectory: Sendable {
         try Directory.make(directory + "/metadata")
         try Directory.make(directory + "/cache")
         try WholeFile.create(directory + "/volume.json", with: file.encoded())
-    }
-
-    // MARK: Keys
-
-    /// The owner's identity and the volume's key.
-    ///
-    /// Without a phrase the seed kept in the directory is used.
-    ///
-    /// - Throws: `wrongSecret` if the phrase is of another owner, or none is given and none kept.
-    package func unlock(
-        phrase: RecoveryPhrase? = nil
-    ) throws(HomeError) -> (identity: SigningKey, key: VolumeKey) {
-        let seed = if let phrase { phrase.seed } else { try keptSeed() }
-        let identity = try withSealing { () throws(SealingError) in try seed.identityKey() }
-        guard identity.publicKey == ownerKey else {
-            let message =
-                phrase == nil
-                ? "\(seedPath) is not the seed of volume '\(name)'; give its recovery phrase"
-                : "the phrase does not open volume '\(name)'; it is another owner's"
-            throw HomeError(.wrongSecret, message)
-        }
-        let key = try withSealing { () throws(SealingError) in
-            try seed.unwrap(file.wrappedKey, for: id)
-        }
-        return (identity, key)
-    }
-
-    /// Runs `body` and gives its error as damage to our files: the owner is known to be right.
-    private func withSealing<Result>(
-        _ body: () throws(SealingError) -> Result
-    ) throws(HomeError) -> Result {
-        do throws(SealingError) {
-            return try body()
-        } catch {
-            throw HomeError(.corrupt, "volume '\(name)' cannot be unlocked: \(error)")
-        }
-    }
-
-    private func keptSeed() throws(HomeError) -> RootSeed {
-        let bytes: [UInt8]
-        do throws(DiskError) {
-            bytes = try WholeFile.read(seedPath, limit: Self.smallFileBytesMax)
-        } catch {
-            guard error.isNotFound else { throw HomeError(error) }
-            throw HomeError(
-                .wrongSecret,
-                "no key of volume '\(name)' is kept on this machine; give its recovery phrase"
-            )
-        }
-        let digits = String(decoding: bytes.filter { $0 > 0x20 }, as: UTF8.self)
-        guard let seed = Hex.decode(digits).flatMap({ RootSeed(bytes: $0) }) else {
-            throw HomeError(
-                .corrupt,
-                "\(seedPath) is not 64 hexadecimal digits; give the recovery phrase"
-            )
-        }
-        return seed
     }
 
     // MARK: Network

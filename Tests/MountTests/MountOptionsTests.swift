@@ -29,6 +29,7 @@ struct MountOptionsTests {
         let options = try MountOptions(parsing: [
             "-rfo", "cache-size=2G,dirty-max=512M", "v", "/mnt", "-o",
             "dirty-age=1.5,drain=0,sync=local,phrase-file=/p,noallow_other,threads=4,nonempty",
+            "-o", "passphrase-file=-",
         ])
         #expect(options.isReadOnly && options.isForeground && options.allowsNonEmpty)
         #expect(options.cacheBytesMax == 2 << 30)
@@ -36,6 +37,7 @@ struct MountOptionsTests {
         #expect(options.dirtyAgeSeconds == 1.5)
         #expect(options.drainSeconds == 0)
         #expect(options.phraseFile == "/p")
+        #expect(options.passphraseFile == "-")
         #expect(options.allowsOthers == false)
         #expect(options.threadCount == 4)
     }

@@ -4,16 +4,21 @@ import Testing
 
 /// Golden bytes: hexadecimal lines under `Tests/Golden`, with a line on what they are.
 enum GoldenFile {
-    static func bytes(_ name: String, sourceFile: String = #filePath) throws -> [UInt8] {
+    static func bytes(_ name: String) throws -> [UInt8] {
+        let digits = try lines("\(name).hex").joined()
+        return try #require(Hex.decode(digits), "\(name) is not hexadecimal")
+    }
+
+    /// The lines of a file, without remarks.
+    static func lines(_ name: String, sourceFile: String = #filePath) throws -> [String] {
         let tests = sourceFile.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
-        let path = tests.joined(separator: "/") + "/Golden/sealing/\(name).hex"
+        let path = tests.joined(separator: "/") + "/Golden/sealing/\(name)"
         let file = try #require(fopen(path, "r"), "no file \(path)")
         defer { fclose(file) }
         var text = [UInt8](repeating: 0, count: 64 << 10)
         let count = fread(&text, 1, text.count, file)
-        let digits = String(decoding: text[..<count], as: UTF8.self)
-            .split(separator: "\n").filter { !$0.hasPrefix("#") }.joined()
-        return try #require(Hex.decode(digits), "\(path) is not hexadecimal")
+        return String(decoding: text[..<count], as: UTF8.self)
+            .split(separator: "\n").filter { !$0.hasPrefix("#") }.map(String.init)
     }
 }
 

@@ -2,17 +2,30 @@ package import Primitives
 
 /// An owner's root: 32 random bytes, written down as 24 words, from which the identity key and the
 /// keys that wrap volume keys come.
+///
+/// It opens everything and is needed for an instant only, so it is kept in `SecretMemory`.
 package struct RootSeed: SecretKey {
-    package let bytes: [UInt8]
+    private let memory: SecretMemory
+
+    /// A copy; whoever takes it wipes it.
+    package var bytes: [UInt8] { memory.copy() }
 
     package init(trusted bytes: [UInt8]) {
         precondition(bytes.count == Self.byteCount, "a key has 32 bytes")
-        self.bytes = bytes
+        memory = SecretMemory(copying: bytes)
+    }
+
+    package static func == (one: RootSeed, other: RootSeed) -> Bool {
+        one.memory.withBytes { mine in other.memory.withBytes { mine.elementsEqual($0) } }
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        memory.withBytes { hasher.combine(bytes: $0) }
     }
 
     /// The Ed25519 key by which keepers and providers know the owner.
     package func identityKey() throws(SealingError) -> SigningKey {
-        try SigningKey(seed: HKDF.derive(from: bytes, label: "identity"))
+        try SigningKey(seed: derive("identity"))
     }
 
     /// Seals a volume's key for keeping beside the volume's registration.
@@ -40,6 +53,12 @@ package struct RootSeed: SecretKey {
     }
 
     private func wrappingKey(for volume: VolumeID) -> [UInt8] {
-        HKDF.derive(from: bytes, label: "volume-wrap", context: volume.bytes)
+        derive("volume-wrap", context: volume.bytes)
+    }
+
+    private func derive(_ label: String, context: [UInt8] = []) -> [UInt8] {
+        var seed = bytes
+        defer { SecretBytes.wipe(&seed) }
+        return HKDF.derive(from: seed, label: label, context: context)
     }
 }

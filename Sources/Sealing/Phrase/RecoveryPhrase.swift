@@ -16,25 +16,8 @@ package struct RecoveryPhrase: Hashable, Secret {
     package init(parsing text: String) throws(PhraseError) {
         let words = text.split(whereSeparator: \.isWhitespace).map { $0.lowercased() }
         guard words.count == Self.wordCount else { throw .wrongWordCount(words.count) }
-        var bytes: [UInt8] = []
-        var pending = 0
-        var pendingBits = 0
-        for (position, word) in words.enumerated() {
-            guard let index = WordList.index(of: word) else {
-                throw .unknownWord(
-                    word,
-                    position: position + 1,
-                    suggestion: WordList.suggestion(for: word)
-                )
-            }
-            pending = pending << WordList.bitsPerWord | index
-            pendingBits += WordList.bitsPerWord
-            while pendingBits >= 8 {
-                pendingBits -= 8
-                bytes.append(UInt8(truncatingIfNeeded: pending >> pendingBits))
-                pending &= 1 << pendingBits - 1
-            }
-        }
+        var bytes = try WordCode.bytes(of: words)
+        defer { SecretBytes.wipe(&bytes) }
         let seed = RootSeed(trusted: Array(bytes.dropLast()))
         guard bytes.last == Self.checksum(of: seed) else { throw .wrongChecksum }
         self.seed = seed
@@ -42,19 +25,9 @@ package struct RecoveryPhrase: Hashable, Secret {
 
     /// The 24 words.
     package var words: [String] {
-        var words: [String] = []
-        var pending = 0
-        var pendingBits = 0
-        for byte in seed.bytes + [Self.checksum(of: seed)] {
-            pending = pending << 8 | Int(byte)
-            pendingBits += 8
-            if pendingBits >= WordList.bitsPerWord {
-                pendingBits -= WordList.bitsPerWord
-                words.append(WordList.words[pending >> pendingBits])
-                pending &= 1 << pendingBits - 1
-            }
-        }
-        return words
+        var bytes = seed.bytes + [Self.checksum(of: seed)]
+        defer { SecretBytes.wipe(&bytes) }
+        return WordCode.words(of: bytes)
     }
 
     private static func checksum(of seed: RootSeed) -> UInt8 {
