@@ -79,6 +79,47 @@ struct KeyProgramTests {
         }
     }
 
+    @Test func sharesOfALockedKeyBringItBack() throws {
+        try withVolume { volume, file in
+            try lock(volume, file)
+            let folder = volume.root + "/shares"
+            let split = try volume.mefs([
+                "key", "split", "home", "-k", "2", "-n", "3", "-o", folder, "--passphrase-file",
+                file,
+            ])
+            #expect(split.code == 0, "\(split.output)")
+            var status = stat()
+            #expect(stat(folder + "/share-2", &status) == 0 && status.st_mode & 0o777 == 0o600)
+            let again = try volume.mefs([
+                "key", "split", "home", "-o", folder, "--passphrase-file", file,
+            ])
+            #expect(again.code == ExitCode.already.rawValue, "\(again.output)")
+
+            let paths = (1...3).map { "\(folder)/share-\($0)" }
+            let few = try volume.mefs(["key", "combine", "--volume", "home", paths[1]])
+            #expect(few.code == ExitCode.wrongSecret.rawValue, "\(few.output)")
+            // The passphrase is forgotten, the shares are there.
+            try WholeFile.remove(file)
+            let combined = try volume.mefs([
+                "key", "combine", paths[2], paths[0], "--volume", "home", "--keep", "--phrase-out",
+                volume.root + "/phrase",
+            ])
+            #expect(combined.code == 0, "\(combined.output)")
+            try volume.mount(["-o", "phrase-file=\(volume.root)/phrase"])
+            #expect(try volume.unmount().code == 0)
+            try volume.mount()
+            #expect(try volume.unmount().code == 0)
+
+            let text = String(decoding: try WholeFile.read(paths[0]), as: UTF8.self)
+            let words = text.split(separator: "\n").dropFirst().joined(separator: " ")
+            let swapped = words.split(separator: " ").reversed().joined(separator: " ")
+            try WholeFile.replace(paths[0], with: Array(swapped.utf8))
+            let damaged = try volume.mefs(["key", "combine", paths[0], paths[1]])
+            #expect(damaged.code == ExitCode.wrongSecret.rawValue, "\(damaged.output)")
+            #expect(damaged.output.contains("share-1"), "\(damaged.output)")
+        }
+    }
+
     @Test func passphraseComesFromStandardInputOrTheTerminal() throws {
         try withVolume { volume, file in
             let mefs = Machine.programs + "/mefs"

@@ -4,9 +4,10 @@ import ArgumentParser
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key",
-        abstract: "Lock and look at the keys of a volume.",
+        abstract: "Lock, split and look at the keys of a volume.",
         subcommands: [
             KeyStatusCommand.self, KeyLockCommand.self, KeyUnlockCommand.self,
+            KeySplitCommand.self, KeyCombineCommand.self,
         ]
     )
 }
