@@ -63,9 +63,11 @@ struct VolumeOpening {
         mountPoint: String,
         logger: Logger
     ) throws(ControlFailure) {
-        self.directory = directory
         do throws(HomeError) {
             lock = try directory.lock(mountPoint: mountPoint)
+            // Its keys may have been changed until now.
+            let directory = try VolumeDirectory.open(directory.name, in: directory.home)
+            self.directory = directory
             let keys = try directory.unlock(
                 phrase: try Self.phrase(options.phraseFile),
                 passphrase: passphrase

@@ -45,9 +45,11 @@ struct FsckCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        let volume = try VolumeDirectory.open(name, in: try Home())
-        let lock = try volume.lock(mountPoint: "")
+        let home = try Home()
+        let lock = try VolumeDirectory.open(name, in: home).lock(mountPoint: "")
         defer { lock.release() }
+        // Under the lock, for its keys may have been changed until now.
+        let volume = try VolumeDirectory.open(name, in: home)
         let report = try shards || deep ? checkAll(of: volume) : check(volume, key: .random())
         try print(report, of: volume)
         guard report.isClean else { throw Found() }
@@ -75,17 +77,9 @@ struct FsckCommand: ParsableCommand {
             phrase: phrase,
             passphrase: phrase == nil ? try passphrase.read(for: volume) : nil
         )
-        let local = volume.isLocal ? LocalNetwork(home: volume.home, logger: .silent) : nil
-        defer { local?.stop() }
-        let file = if let local { try local.start() } else { try volume.network() }
-        let network = try RemoteNetwork(
-            file: file,
-            identity: keys.identity,
-            logger: .silent,
-            directoryCache: volume.providersPath
-        )
-        defer { network.close() }
-        return try check(volume, key: keys.key, network: network)
+        let connection = try VolumeConnection(to: volume, as: keys.identity)
+        defer { connection.close() }
+        return try check(volume, key: keys.key, network: connection.network)
     }
 
     /// Without a network the key opens nothing and may be any.

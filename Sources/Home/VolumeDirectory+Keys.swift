@@ -172,6 +172,34 @@ extension VolumeDirectory {
         }
     }
 
+    // MARK: The volume's key
+
+    /// How often the volume's key was changed.
+    package var keyGeneration: UInt32? { WrappedVolumeKey.generation(of: file.wrappedKey) }
+
+    /// Keeps another key of the volume, sealed by its owner's seed, durably: at any instant the
+    /// directory has the old one or the new.
+    ///
+    /// Keepers have the old one until `register`. The volume is held by the caller (`lock`).
+    package func replaceKey(
+        _ key: VolumeKey,
+        sealedBy seed: RootSeed
+    ) throws(HomeError) -> VolumeDirectory {
+        try changingKeys { () throws(HomeError) in
+            var changed = file
+            changed.wrappedKey = try withSealing { () throws(SealingError) in
+                try seed.wrap(key, for: id)
+            }
+            try withDisk { () throws(DiskError) in
+                // In this order: a key that keepers do not have is registered at the next mount.
+                try WholeFile.remove(registeredPath)
+                try Directory.sync(path)
+                try WholeFile.replace(path + "/volume.json", with: changed.encoded())
+            }
+            return VolumeDirectory(home: home, name: name, file: changed)
+        }
+    }
+
     /// Runs `body` while nobody else changes the volume's keys.
     func changingKeys<Result>(
         _ body: () throws(HomeError) -> Result

@@ -53,7 +53,7 @@ package struct VolumeDirectory: Sendable {
     /// Where the recovery phrase is, of a volume that nobody asked for.
     package var phrasePath: String { path + "/phrase" }
     private var networkPath: String { path + "/network.json" }
-    private var registeredPath: String { path + "/registered" }
+    var registeredPath: String { path + "/registered" }
 
     init(home: Home, name: String, file: VolumeFile) {
         self.home = home

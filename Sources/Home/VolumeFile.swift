@@ -21,7 +21,7 @@ struct VolumeFile: Hashable, Sendable {
     let created: Timestamp
     let ownerKey: PublicKey
     /// The volume's key sealed under its owner's root seed.
-    let wrappedKey: [UInt8]
+    var wrappedKey: [UInt8]
     let network: Network
 
     private struct Text: Codable {

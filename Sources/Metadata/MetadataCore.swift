@@ -93,6 +93,8 @@ final class MetadataCore: Sendable {
         return try converting { () throws(SQLiteError) in
             try upgrade(database, from: version)
             try database.useWriteAheadLog(synchronous: .normal, checkpointPages: 0)
+            // What is removed, wrapped keys above all, is overwritten and not only forgotten.
+            try database.execute("PRAGMA secure_delete=ON")
             return try MetadataWriter(database)
         }
     }

@@ -114,6 +114,19 @@ final class MetadataReader {
         try first(fileKeyOf, ino, or: "key of file \(ino.rawValue)") { $0.blob(0) }
     }
 
+    func fileKeys(
+        after ino: InodeNumber?,
+        limit: Int
+    ) throws(FileSystemError) -> [(ino: InodeNumber, wrapped: [UInt8])] {
+        try rows(
+            try prepare("SELECT ino, wrapped FROM file_key WHERE ino>? ORDER BY ino LIMIT ?"),
+            [.integer(Int64(clamping: ino?.rawValue ?? 0)), .integer(Int64(limit))],
+            or: "the key of a file"
+        ) { row in
+            UInt64(exactly: row.integer(0)).map { (InodeNumber($0), row.blob(1)) }
+        }
+    }
+
     func xattrs(of ino: InodeNumber) throws(FileSystemError) -> [[UInt8]: [UInt8]] {
         let pairs = try rows(
             xattrsOf,

@@ -141,6 +141,16 @@ extension MetadataStore {
         try change { state throws(FileSystemError) in try state.setFileKey(wrapped, of: ino) }
     }
 
+    /// Wrapped keys of files in order of inode, at most `limit`, from after `ino` on.
+    package func fileKeys(
+        after ino: InodeNumber?,
+        limit: Int
+    ) throws(FileSystemError) -> [(ino: InodeNumber, wrapped: [UInt8])] {
+        try scan { reader throws(FileSystemError) in
+            try reader.fileKeys(after: ino, limit: limit)
+        }
+    }
+
     // MARK: Stripes
 
     /// Notes, durably, that shards are about to be sent, so that whatever happens somebody knows

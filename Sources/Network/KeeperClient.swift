@@ -46,7 +46,7 @@ package final class KeeperClient: Sendable {
             for body in bodies {
                 for volume in try Self.decode(VolumeList.self, body).volumes
                 where volume.isSignatureValid {
-                    if let other = newest[volume.id], other.created >= volume.created { continue }
+                    if let other = newest[volume.id], !volume.replaces(other) { continue }
                     newest[volume.id] = volume
                 }
             }

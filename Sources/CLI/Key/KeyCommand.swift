@@ -4,10 +4,10 @@ import ArgumentParser
 struct KeyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "key",
-        abstract: "Lock, split and look at the keys of a volume.",
+        abstract: "Lock, split, change and look at the keys of a volume.",
         subcommands: [
             KeyStatusCommand.self, KeyLockCommand.self, KeyUnlockCommand.self,
-            KeySplitCommand.self, KeyCombineCommand.self,
+            KeySplitCommand.self, KeyCombineCommand.self, KeyRotateCommand.self,
         ]
     )
 }

@@ -30,11 +30,14 @@ private struct KeyReport: Encodable {
     /// Of a locked one.
     let argon2idPasses: UInt32?
     let argon2idMemoryBytes: UInt64?
+    /// How often the volume's key was changed; absent if the volume file does not tell.
+    let keyGeneration: UInt32?
     /// Where the recovery phrase lies beside it, in clear.
     let phraseFile: String?
 
     init(_ volume: VolumeDirectory) throws {
         self.volume = volume.name
+        keyGeneration = volume.keyGeneration
         phraseFile = WholeFile.exists(volume.phrasePath) ? volume.phrasePath : nil
         var cost: PassphraseCost?
         switch try volume.keptSeed() {
@@ -51,6 +54,7 @@ private struct KeyReport: Encodable {
     func print() {
         Output.table([
             ["volume", volume], ["key", seedText], ["phrase", phraseFile ?? "not here"],
+            ["generation", keyGeneration.map { "\($0)" } ?? "-"],
         ])
     }
 

@@ -21,6 +21,9 @@ package struct VolumeRegistration: Hashable, Message {
 
     package var owner: NodeID { ownerKey.nodeID }
 
+    /// Which of two registrations of one volume is the newer: the one with the later key.
+    package var keyGeneration: UInt32 { WrappedVolumeKey.generation(of: wrappedKey) ?? 0 }
+
     /// Makes a registration and signs it.
     package init(
         id: VolumeID,
@@ -46,6 +49,12 @@ package struct VolumeRegistration: Hashable, Message {
             signature: signature,
             of: Self.signedBytes(id, ownerKey, code, wrappedKey, created)
         )
+    }
+
+    /// Whether this is to be kept instead of `other`, of the same volume: made later, or with a
+    /// later key.
+    package func replaces(_ other: VolumeRegistration) -> Bool {
+        (created, keyGeneration) > (other.created, other.keyGeneration)
     }
 
     private static func signedBytes(

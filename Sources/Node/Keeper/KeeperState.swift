@@ -173,21 +173,20 @@ final class KeeperState: Sendable {
 
     // MARK: Volumes
 
-    /// Keeps a registration that was checked; its owner may replace it, nobody else.
+    /// Keeps a registration that was checked; its owner may replace it, nobody else, and never by
+    /// one with an earlier key.
     func register(_ volume: VolumeRegistration) throws {
         try database.transaction { database in
-            let owner = try Self.owner(of: volume.id, in: database)
-            if let owner, owner != volume.owner {
-                throw NetworkError(
-                    .exists,
-                    "volume \(volume.id.short) is registered by another owner"
-                )
-            }
+            let kept = try database.query(
+                "SELECT registration FROM volumes WHERE id = ?",
+                .blob(volume.id.bytes)
+            ) { $0.blob(0) }.first.map { try VolumeRegistration(decoding: $0) }
+            if let kept { try check(volume, replacing: kept) }
             let count = try database.integer(
                 "SELECT count(*) FROM volumes WHERE owner = ?",
                 .blob(volume.owner.bytes)
             )
-            guard owner != nil || count < VolumeList.volumesMax else {
+            guard kept != nil || count < VolumeList.volumesMax else {
                 throw NetworkError(
                     .full,
                     "you have \(VolumeList.volumesMax) volumes here, the most allowed"
@@ -222,6 +221,23 @@ final class KeeperState: Sendable {
                 "you have not registered volume \(volume.short) with this keeper"
             )
         }
+    }
+
+    /// A machine that was away, or was restored from a backup, must not bring back what its owner
+    /// has replaced elsewhere.
+    private func check(
+        _ volume: VolumeRegistration,
+        replacing kept: VolumeRegistration
+    ) throws {
+        let reason: String
+        if kept.owner != volume.owner {
+            reason = "is registered by another owner"
+        } else if kept.keyGeneration > volume.keyGeneration {
+            reason = "is registered with a later key"
+        } else {
+            return
+        }
+        throw NetworkError(.exists, "volume \(volume.id.short) \(reason)")
     }
 
     func volumes(of owner: NodeID) throws -> [VolumeRegistration] {

@@ -28,7 +28,7 @@ package struct RootSeed: SecretKey {
         try SigningKey(seed: derive("identity"))
     }
 
-    /// Seals a volume's key for keeping beside the volume's registration.
+    /// Seals a volume's key, in all its generations, for keeping beside the volume's registration.
     package func wrap(_ key: VolumeKey, for volume: VolumeID) throws(SealingError) -> [UInt8] {
         try wrap(key, for: volume, nonce: SecureRandom.bytes(12))
     }
@@ -39,7 +39,7 @@ package struct RootSeed: SecretKey {
         for volume: VolumeID,
         nonce: [UInt8]
     ) throws(SealingError) -> [UInt8] {
-        try KeyWrap.seal(key.bytes, under: wrappingKey(for: volume), nonce: nonce)
+        try WrappedVolumeKey.seal(key, under: wrappingKey(for: volume), nonce: nonce)
     }
 
     /// Opens what `wrap` made.
@@ -48,8 +48,7 @@ package struct RootSeed: SecretKey {
     package func unwrap(_ wrapped: [UInt8], for volume: VolumeID) throws(SealingError) -> VolumeKey
     {
         let what = "the wrapped key of volume \(volume.short)"
-        let bytes = try KeyWrap.open(wrapped, under: wrappingKey(for: volume), as: what)
-        return VolumeKey(trusted: bytes)
+        return try WrappedVolumeKey.open(wrapped, under: wrappingKey(for: volume), as: what)
     }
 
     private func wrappingKey(for volume: VolumeID) -> [UInt8] {

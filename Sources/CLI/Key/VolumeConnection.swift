@@ -1,0 +1,33 @@
+import Home
+import Network
+import Sealing
+
+/// The network of a volume that is not mounted, asked as its owner; the embedded one is started
+/// for it.
+struct VolumeConnection {
+    let network: RemoteNetwork
+    private let local: LocalNetwork?
+
+    init(to volume: VolumeDirectory, as identity: SigningKey) throws {
+        let local = volume.isLocal ? LocalNetwork(home: volume.home, logger: .silent) : nil
+        self.local = local
+        do {
+            let file = if let local { try local.start() } else { try volume.network() }
+            network = try RemoteNetwork(
+                file: file,
+                identity: identity,
+                logger: .silent,
+                directoryCache: volume.providersPath
+            )
+        } catch {
+            local?.stop()
+            throw error
+        }
+    }
+
+    /// Ends connections and the embedded network; only once.
+    func close() {
+        network.close()
+        local?.stop()
+    }
+}
