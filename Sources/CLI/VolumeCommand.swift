@@ -8,9 +8,10 @@ import Sealing
 struct VolumeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "volume",
-        abstract: "Create, list and look at volumes.",
+        abstract: "Create, recover, list, look at and destroy volumes.",
         subcommands: [
             VolumeCreateCommand.self, VolumeRecoverCommand.self, List.self, Show.self,
+            VolumeShredCommand.self,
         ]
     )
 

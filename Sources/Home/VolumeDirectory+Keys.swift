@@ -35,6 +35,9 @@ extension VolumeDirectory {
         phrase: RecoveryPhrase? = nil,
         passphrase: Passphrase? = nil
     ) throws(HomeError) -> (identity: SigningKey, key: VolumeKey) {
+        guard !isShredded else {
+            throw HomeError(.failed, "volume '\(name)' was shredded: nothing opens it any more")
+        }
         let seed = try ownerSeed(phrase: phrase, passphrase: passphrase)
         let identity = try withSealing { () throws(SealingError) in try seed.identityKey() }
         let key = try withSealing { () throws(SealingError) in

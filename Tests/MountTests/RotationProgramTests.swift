@@ -68,6 +68,46 @@ struct RotationProgramTests {
         }
     }
 
+    @Test func aShreddedVolumeIsGoneHereAndAtTheKeeper() throws {
+        try MountedVolume.with { volume in
+            try volume.mount()
+            try write(0, 5, to: volume)
+            let mounted = try volume.mefs(["volume", "shred", "home", "--yes"])
+            #expect(mounted.code == ExitCode.already.rawValue, "\(mounted.output)")
+            #expect(try volume.unmount().code == 0)
+
+            let unsure = try volume.mefs(["volume", "shred", "home"])
+            #expect(unsure.code == ExitCode.usage.rawValue, "\(unsure.output)")
+            #expect(unsure.output.contains("--yes"))
+
+            let keys = try volume.python(
+                "import json, sys; print(json.load(open(sys.argv[1]))['wrappedKey'])",
+                in: volume.root,
+                [volume.home + "/volumes/home/volume.json"]
+            )
+            let search = """
+                import glob, sys
+                wrap = bytes.fromhex(sys.argv[2])[13:]
+                print([f for f in glob.glob(sys.argv[1] + '/**', recursive=True)
+                       if __import__('os').path.isfile(f) and wrap in open(f, 'rb').read()])
+                """
+            let wrap = String(keys.output.dropLast())
+            let before = try volume.python(search, in: volume.root, [volume.home, wrap])
+            #expect(before.output.contains("keeper.db"), "\(before.output)")
+
+            let shredded = try volume.mefs(["volume", "shred", "home", "--yes"])
+            #expect(shredded.code == 0, "\(shredded.output)")
+            #expect(!WholeFile.exists(volume.home + "/volumes/home"))
+            let after = try volume.python(search, in: volume.root, [volume.home, wrap])
+            #expect(after.output == "[]\n", "\(after.output)")
+
+            // The next mount makes a new one of this name, on the same network.
+            try volume.mount()
+            #expect(try Directory.list(volume.mountPoint).isEmpty)
+            #expect(try volume.unmount().code == 0)
+        }
+    }
+
     /// Killed at any instant, the volume opens, and the next rotation finishes what was begun.
     @Test func aKilledRotationLosesNothing() throws {
         try MountedVolume.with { volume in

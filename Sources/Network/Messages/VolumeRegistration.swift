@@ -4,7 +4,12 @@ package import Wire
 
 /// What a keeper keeps of a volume, so that its owner finds it again with the recovery phrase
 /// alone: no name, and the volume key only wrapped.
-package struct VolumeRegistration: Hashable, Message {
+package struct VolumeRegistration: Hashable, KeeperQuery {
+    /// That it is kept.
+    package typealias Answer = Nothing
+    package static let operation = Operation.registerVolume
+    package static let isForEveryKeeper = true
+
     /// The longest wrapped key.
     package static let wrappedKeyBytesMax = 1024
     /// Stands before the signed fields, so that the signature means nothing elsewhere.
@@ -13,7 +18,7 @@ package struct VolumeRegistration: Hashable, Message {
     package let id: VolumeID
     package let ownerKey: PublicKey
     package let code: ErasureCode
-    /// The volume key, sealed under the owner's root seed.
+    /// The volume key, sealed under the owner's root seed; empty of a volume that was shredded.
     package let wrappedKey: [UInt8]
     package let created: Timestamp
     /// The owner's, over all of the above.
@@ -21,8 +26,11 @@ package struct VolumeRegistration: Hashable, Message {
 
     package var owner: NodeID { ownerKey.nodeID }
 
-    /// Which of two registrations of one volume is the newer: the one with the later key.
-    package var keyGeneration: UInt32 { WrappedVolumeKey.generation(of: wrappedKey) ?? 0 }
+    /// Which of two registrations of one volume is the newer: the one with the later key, and none
+    /// comes after a shredded one.
+    package var keyGeneration: UInt64 {
+        isShredded ? .max : UInt64(WrappedVolumeKey.generation(of: wrappedKey) ?? 0)
+    }
 
     /// Makes a registration and signs it.
     package init(
@@ -42,6 +50,19 @@ package struct VolumeRegistration: Hashable, Message {
             of: Self.signedBytes(id, owner.publicKey, code, wrappedKey, created)
         )
     }
+
+    /// Makes the registration that has a keeper forget the volume's key, for ever.
+    package init(
+        shredding id: VolumeID,
+        code: ErasureCode,
+        created: Timestamp,
+        signedBy owner: SigningKey
+    ) throws(SealingError) {
+        try self.init(id: id, code: code, wrappedKey: [], created: created, signedBy: owner)
+    }
+
+    /// Whether the owner destroyed the volume: there is no key any more.
+    package var isShredded: Bool { wrappedKey.isEmpty }
 
     /// Whether the owner signed exactly this.
     package var isSignatureValid: Bool {

@@ -139,6 +139,7 @@ final class DelegationStore: Sendable {
                 state.heldUntil[key] = nil
             }
         }
+        database.emptyLog()
     }
 
     /// Forgets volumes whose grant ended long ago.

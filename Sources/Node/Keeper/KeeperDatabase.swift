@@ -32,6 +32,8 @@ final class KeeperDatabase: Sendable {
             let database = try Database(path: path)
             try Self.check(database, format, path)
             try database.useWriteAheadLog(synchronous: .full)
+            // Keys that an owner takes back are overwritten and not only forgotten.
+            try database.execute("PRAGMA secure_delete=ON")
             self.database = Condition(database)
         } catch let error as SQLiteError {
             let remedy =
@@ -82,6 +84,14 @@ final class KeeperDatabase: Sendable {
         _ body: (Database) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try database.withLock { (database) throws(Failure) in try body(database) }
+    }
+
+    /// Moves all of the log into the database and cuts it, so that nothing older is left in it.
+    ///
+    /// Tries to: whoever reads the database at this moment keeps the log until the next commit
+    /// after.
+    func emptyLog() {
+        withLock { database in _ = try? database.checkpoint(.truncate) }
     }
 
     /// Runs `body` in one write transaction.

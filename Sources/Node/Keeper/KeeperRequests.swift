@@ -143,7 +143,12 @@ struct KeeperRequests: RequestHandler {
             )
         }
         try state.register(volume)
-        logger.info("volume \(volume.id.short) of \(peer.short) registered")
+        guard volume.isShredded else {
+            return logger.info("volume \(volume.id.short) of \(peer.short) registered")
+        }
+        // Whether or not it was delegated.
+        try? services.delegations.undelegate(DelegationKey(owner: peer, volume: volume.id))
+        logger.info("volume \(volume.id.short) of \(peer.short) shredded")
     }
 
     private func export(_ query: ExportNetwork) throws -> [UInt8] {

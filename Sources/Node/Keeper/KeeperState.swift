@@ -176,6 +176,7 @@ final class KeeperState: Sendable {
     /// Keeps a registration that was checked; its owner may replace it, nobody else, and never by
     /// one with an earlier key.
     func register(_ volume: VolumeRegistration) throws {
+        defer { if volume.isShredded { database.emptyLog() } }
         try database.transaction { database in
             let kept = try database.query(
                 "SELECT registration FROM volumes WHERE id = ?",
@@ -232,6 +233,8 @@ final class KeeperState: Sendable {
         let reason: String
         if kept.owner != volume.owner {
             reason = "is registered by another owner"
+        } else if kept.isShredded, !volume.isShredded {
+            reason = "was shredded by its owner"
         } else if kept.keyGeneration > volume.keyGeneration {
             reason = "is registered with a later key"
         } else {
