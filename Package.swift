@@ -234,7 +234,7 @@ let package = Package(
             "Mount",
             needs: [
                 "Primitives", "Sealing", "Disk", "SQLite", "Metadata", "Transport", "Network",
-                "Volume", "Control", "FUSE", log,
+                "Volume", "Control", "Home", "FUSE", log,
             ]
         ),
         .testTarget(name: "TidyTests", swiftSettings: strict),

@@ -92,7 +92,7 @@ final class MountProcess: Sendable {
     /// - Throws: what kept it from mounting.
     static func run(
         _ options: MountOptions,
-        passphrase: Passphrase?,
+        passphrase: consuming Passphrase?,
         signals: SignalWaiter,
         readiness: Readiness
     ) throws(ControlFailure) {
@@ -116,7 +116,7 @@ final class MountProcess: Sendable {
         let opening = try VolumeOpening(
             directory,
             options: options,
-            passphrase: passphrase,
+            passphrase: consume passphrase,
             mountPoint: mountPoint.path,
             logger: logger
         )

@@ -15,6 +15,7 @@ package enum MountProgram {
     /// - Parameter arguments: with the program's own name first.
     /// - Returns: the exit code of the process.
     package static func run(_ arguments: [String]) -> Int32 {
+        ProcessSecrecy.begin()
         let name = arguments.first.map { $0.split(separator: "/").last.map(String.init) ?? $0 }
         let words = Array(arguments.dropFirst())
         if words == ["--help"] || words == ["-h"] {
@@ -66,7 +67,7 @@ package enum MountProgram {
         do throws(ControlFailure) {
             let passphrase = try BackgroundMount.receivePassphrase()
             let options = try MountOptions(parsing: Array(words.dropFirst()))
-            try serve(options, passphrase, readiness)
+            try serve(options, consume passphrase, readiness)
         } catch {
             readiness.failed(error)
             throw error
@@ -75,7 +76,7 @@ package enum MountProgram {
 
     private static func serve(
         _ options: MountOptions,
-        _ passphrase: Passphrase?,
+        _ passphrase: consuming Passphrase?,
         _ readiness: Readiness
     ) throws(ControlFailure) {
         // Before any thread is started: they inherit the blocked signals.
@@ -84,7 +85,8 @@ package enum MountProgram {
         ProcessMemory.keepLargeBlocks()
         try MountProcess.run(
             options,
-            passphrase: passphrase,
+            // Wiped as soon as the volume is open, and not kept to the end of the mount.
+            passphrase: consume passphrase,
             signals: signals,
             readiness: readiness
         )

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Control
+import Disk
 import Glibc
 
 /// The command `mefs` and all that stands below it.
@@ -25,6 +26,7 @@ struct Mefs: ParsableCommand {
 @main
 enum EntryPoint {
     static func main() {
+        ProcessSecrecy.begin()
         // A closed pipe or connection is an error of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         do {

@@ -11,6 +11,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -102,6 +103,11 @@ void clinux_name_thread(const char *name) {
 }
 
 int32_t clinux_set_parent_death_signal(int32_t signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+int32_t clinux_forbid_dumps(void) {
+    const struct rlimit none = {0, 0};
+    return setrlimit(RLIMIT_CORE, &none) | prctl(PR_SET_DUMPABLE, 0);
+}
 
 int32_t clinux_lock_file(int32_t fd) {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -69,6 +69,10 @@ void clinux_name_thread(const char *name);
 // prctl(2) PR_SET_PDEATHSIG: the signal this process gets when its parent thread dies.
 int32_t clinux_set_parent_death_signal(int32_t signal);
 
+// setrlimit(2) with RLIMIT_CORE, and prctl(2) with PR_SET_DUMPABLE: the process leaves no core dump,
+// and nobody but the superuser reads its memory. Children have the limit, and not the other.
+int32_t clinux_forbid_dumps(void);
+
 // fcntl(2) with F_OFD_SETLK and F_OFD_GETLK: an exclusive lock of the whole file that belongs to
 // the open file. Locking answers 0, or -1 with EAGAIN if another has it; asking answers 1 if
 // another has it, 0 if nobody has, and -1.
