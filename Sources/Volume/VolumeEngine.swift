@@ -125,6 +125,8 @@ package final class VolumeEngine: Sendable {
             )
         }
         snapshotKeeper = checkpoints.map { _ in SnapshotKeeper(logger: logger) }
+        // Before any thread is started, which nobody would end.
+        try checkpoints?.prepare()
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
         try fetcher.start()
         try uploader.start()

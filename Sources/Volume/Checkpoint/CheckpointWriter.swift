@@ -71,10 +71,14 @@ final class CheckpointWriter: Sendable {
         )
     }
 
-    func start() throws(FileSystemError) {
+    /// Begins the journal, if that was not done, and looks how far heads are.
+    func prepare() throws(FileSystemError) {
         try metadata.beginCheckpoints()
         let saved = try metadata.checkpointState()
         state.update { $0.status.registered = saved.registered }
+    }
+
+    func start() throws(FileSystemError) {
         do {
             let started = try Thread.spawn("checkpoint") { [self] in run() }
             thread.withLock { $0 = started }
