@@ -43,12 +43,19 @@ struct VolumeCreateCommand: ParsableCommand {
     )
     var phraseIn: String?
 
+    @Flag(help: "Keep the key on this machine under a passphrase from the beginning.")
+    var lock = false
+
+    @OptionGroup var passphrase: PassphraseOption
+
     @Flag(help: "Print JSON; needs --phrase-out or --phrase-in.")
     var json = false
 
     func run() throws {
         let home = try Home()
         try refuseWhatExists(in: home)
+        let passphrase =
+            lock ? try self.passphrase.source.readNew("New passphrase of volume '\(name)'") : nil
         let phrase = try PhraseFile.read(phraseIn) ?? RecoveryPhrase(seed: .random())
         let identity = try phrase.seed.identityKey()
         let file = try NetworkFile(readingFrom: network)
@@ -66,7 +73,8 @@ struct VolumeCreateCommand: ParsableCommand {
                 in: home,
                 network: .file(file),
                 code: code,
-                seed: phrase.seed
+                seed: phrase.seed,
+                passphrase: passphrase
             )
         } catch {
             removePhrase()

@@ -36,13 +36,15 @@ extension VolumeDirectory {
             wrappedKey: registration.wrappedKey,
             network: .file
         )
+        let seedBytes = try seedFile(seed, under: nil, for: file.id)
         let draft = home.volumesPath + "/.\(name).\(file.id.short)"
         do throws(HomeError) {
             try withDisk { () throws(DiskError) in
                 // Left by a crash.
                 try Directory.remove(tree: draft)
                 try Directory.make(draft)
-                try write(file, network: .file(network), seed: seed, writesPhrase: false, to: draft)
+                try WholeFile.create(draft + "/seed", with: seedBytes, permissions: 0o600)
+                try write(file, network: .file(network), phraseOf: nil, to: draft)
                 try WholeFile.create(draft + "/registered", with: [])
             }
             try fill(draft + "/metadata/volume.db")

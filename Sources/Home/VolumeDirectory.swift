@@ -105,7 +105,7 @@ package struct VolumeDirectory: Sendable {
     /// No keeper knows it yet: see `registration` and `register`.
     ///
     /// With `writesPhrase` the recovery phrase is left in the directory, for a volume that nobody
-    /// asked for.
+    /// asked for. With `passphrase` the seed is never in the directory in clear.
     ///
     /// - Throws: `already` if there is one of that name.
     package static func create(
@@ -114,6 +114,7 @@ package struct VolumeDirectory: Sendable {
         network: NetworkChoice,
         code: ErasureCode,
         seed: RootSeed,
+        passphrase: Passphrase? = nil,
         writesPhrase: Bool = false
     ) throws(HomeError) -> VolumeDirectory {
         try VolumeName.check(name)
@@ -125,11 +126,13 @@ package struct VolumeDirectory: Sendable {
             )
         }
         let file = try newFile(network: network, code: code, seed: seed)
+        let seedBytes = try seedFile(seed, under: passphrase, for: file.id)
         // A directory beside, renamed when it is whole.
         let draft = home.volumesPath + "/.\(name).\(file.id.short)"
         do throws(DiskError) {
             try Directory.make(draft)
-            try write(file, network: network, seed: seed, writesPhrase: writesPhrase, to: draft)
+            try WholeFile.create(draft + "/seed", with: seedBytes, permissions: 0o600)
+            try write(file, network: network, phraseOf: writesPhrase ? seed : nil, to: draft)
             try Directory.rename(draft, to: path)
         } catch {
             try? Directory.remove(tree: draft)
@@ -164,16 +167,32 @@ package struct VolumeDirectory: Sendable {
         }
     }
 
+    /// What the file `seed` is to hold.
+    static func seedFile(
+        _ seed: RootSeed,
+        under passphrase: Passphrase?,
+        for id: VolumeID
+    ) throws(HomeError) -> [UInt8] {
+        do throws(SealingError) {
+            let bytes =
+                if let passphrase {
+                    try LockedSeed(sealing: seed, under: passphrase, for: id).bytes
+                } else {
+                    seed.bytes
+                }
+            return Array((Hex.encode(bytes) + "\n").utf8)
+        } catch {
+            throw HomeError(.failed, "cannot lock the volume's key: \(error)")
+        }
+    }
+
     static func write(
         _ file: VolumeFile,
         network: NetworkChoice,
-        seed: RootSeed,
-        writesPhrase: Bool,
+        phraseOf seed: RootSeed?,
         to directory: String
     ) throws(DiskError) {
-        let seedText = Hex.encode(seed.bytes) + "\n"
-        try WholeFile.create(directory + "/seed", with: Array(seedText.utf8), permissions: 0o600)
-        if writesPhrase {
+        if let seed {
             let phrase = RecoveryPhrase(seed: seed).words.joined(separator: " ") + "\n"
             try WholeFile.create(
                 directory + "/phrase",

@@ -8,6 +8,8 @@ package enum SealingError: Error, Hashable, Sendable, CustomStringConvertible {
     case corrupt(String)
     /// The library refused, for want of memory or of an algorithm.
     case libraryFailed(String)
+    /// `what` was destroyed by its owner: there are no bytes of it.
+    case destroyed(String)
     /// There is not the memory that the operation needs.
     case outOfMemory(String)
 
@@ -21,6 +23,8 @@ package enum SealingError: Error, Hashable, Sendable, CustomStringConvertible {
             "\(what) is corrupt, or belongs to another key"
         case .libraryFailed(let operation):
             "\(operation) failed in libcrypto; check that memory is left and OpenSSL 3 installed"
+        case .destroyed(let what):
+            "\(what) was destroyed by its owner; nothing opens it any more"
         case .outOfMemory(let operation):
             "\(operation) needs more memory than this machine gives"
         }

@@ -78,6 +78,23 @@ struct KeptSeedTests {
         }
     }
 
+    @Test func aVolumeMadeWithAPassphraseIsLockedFromTheBeginning() throws {
+        try withHome { home in
+            let volume = try VolumeDirectory.create(
+                "a",
+                in: home,
+                network: .local,
+                code: #require(ErasureCode("4+2")),
+                seed: seed,
+                passphrase: passphrase
+            )
+            #expect(try volume.keptSeed() == .locked(.moderate))
+            #expect(code { _ = try volume.unlock(passphrase: wrong) } == .wrongSecret)
+            let keys = try volume.unlock(passphrase: passphrase)
+            #expect(keys.identity.publicKey == volume.ownerKey)
+        }
+    }
+
     @Test func whatIsNotThereCannotBeLockedOrUnlocked() throws {
         try withVolume { volume in
             #expect(code { try volume.unlockSeed(with: passphrase) } == .already)

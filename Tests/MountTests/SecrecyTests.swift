@@ -53,6 +53,32 @@ struct SecrecyTests {
         print('core' if os.WCOREDUMP(status) else 'no core')
         """
 
+    /// Has a user look at the memory of a keeper of their own, before and after it has begun.
+    private static let look = """
+        import os, subprocess, sys, time
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        def readable(pid):
+            try:
+                open(f'/proc/{pid}/mem', 'rb').close()
+                return True
+            except PermissionError: return False
+        other = subprocess.Popen(['sleep', '60'])
+        if not readable(other.pid):
+            # Yama hides every process here.
+            print('hidden')
+            sys.exit()
+        other.kill()
+        keeper = subprocess.Popen(
+            [sys.argv[1], 'keeper', 'run', '--state', sys.argv[2], '--listen', '127.0.0.1:0'],
+            stderr=subprocess.DEVNULL)
+        end = time.monotonic() + 60
+        while not os.path.exists(sys.argv[2] + '/identity') and time.monotonic() < end:
+            time.sleep(0.05)
+        assert os.path.exists(sys.argv[2] + '/identity') and keeper.poll() is None
+        print('readable' if readable(keeper.pid) else 'hidden')
+        keeper.kill()
+        """
+
     private struct Secrets {
         let seed: RootSeed
         let key: VolumeKey
@@ -135,6 +161,21 @@ struct SecrecyTests {
             // That the search can find, and why a mounted volume is to be kept from others.
             #expect(try found([secrets.key.bytes], in: [core], of: volume).contains("dump"))
             #expect(try volume.unmount().code == 0)
+        }
+    }
+
+    @Test func otherProcessesOfTheUserCannotReadTheMemoryOfADaemon() throws {
+        try MountedVolume.with { volume in
+            let state = volume.root + "/state"
+            try Directory.make(state)
+            // Where the user may run it from.
+            let program = volume.root + "/bin/mefs"
+            let bytes = try WholeFile.read(Machine.programs + "/mefs", limit: 1 << 30)
+            try WholeFile.create(program, with: bytes, permissions: 0o755)
+            #expect(chown(state, 65534, 65534) == 0)
+            #expect(chmod(volume.root + "/bin", 0o755) == 0)
+            let ended = try volume.python(Self.look, in: "/", [program, state + "/keeper"])
+            #expect(ended.code == 0 && ended.output == "hidden\n", "\(ended.output)")
         }
     }
 

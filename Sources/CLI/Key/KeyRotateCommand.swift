@@ -12,18 +12,13 @@ struct KeyRotateCommand: ParsableCommand {
         abstract: "Give a volume that is not mounted a new key; no contents are sealed anew.",
         discussion: """
             Every file's key is wrapped under the new key. The keys before are kept beside it, \
-            under the root seed, for what the network holds from before; --forget drops them. \
-            May be cut off at any time and repeated.
+            under the root seed, for what the network holds from before. May be cut off at any \
+            time and repeated.
             """
     )
 
     @Argument(help: "The volume's name.")
     var name: String
-
-    @Flag(
-        help: "Drop the keys before: what only they open, such as older snapshots, is lost."
-    )
-    var forget = false
 
     @Option(
         help: ArgumentHelp(
@@ -63,21 +58,16 @@ struct KeyRotateCommand: ParsableCommand {
         if hasFiles {
             outcome = try FileKeyRewrapping.run(metadataPath: volume.metadataPath, key: key)
         }
-        if forget {
-            key = key.forgettingOlder()
-            volume = try volume.replaceKey(key, sealedBy: seed)
-        }
         let reason = register(volume, unlocked.identity)
         try report(key, outcome, isInterrupted: isInterrupted, notRegistered: reason)
     }
 
     private func next(after key: VolumeKey) throws -> VolumeKey {
-        // With the older ones dropped at the end there is room for one now.
-        if let next = key.next() ?? (forget ? key.forgettingOlder().next() : nil) { return next }
+        if let next = key.next() { return next }
         throw ControlFailure(
             .failed,
-            "volume '\(name)' has \(VolumeKey.generationsMax) keys, the most it can have;"
-                + " --forget drops those before the newest"
+            "volume '\(name)' has \(VolumeKey.generationsMax) keys, the most it can have; copy it"
+                + " to a new one"
         )
     }
 

@@ -44,7 +44,8 @@ package struct RootSeed: SecretKey {
 
     /// Opens what `wrap` made.
     ///
-    /// - Throws: `corrupt` if it was changed, or belongs to another seed or volume.
+    /// - Throws: `corrupt` if it was changed, or belongs to another seed or volume; `destroyed` of
+    ///   a volume that was shredded.
     package func unwrap(_ wrapped: [UInt8], for volume: VolumeID) throws(SealingError) -> VolumeKey
     {
         let what = "the wrapped key of volume \(volume.short)"

@@ -12,8 +12,9 @@ package struct VolumeKey: SecretKey {
         let bytes: [UInt8]
     }
 
-    /// The most generations that go together; so many fit a registration.
-    package static let generationsMax = 16
+    /// The most generations that go together: two a year for twelve years; a registration has room
+    /// for so many and one more.
+    package static let generationsMax = 24
 
     /// The key of the newest generation.
     package let bytes: [UInt8]
@@ -44,21 +45,24 @@ package struct VolumeKey: SecretKey {
         self.repairKey = repairKey
     }
 
-    /// The key under which checkpoints of the volume's metadata are sealed, as a file's content is.
-    package var checkpointKey: FileKey {
-        FileKey(trusted: HKDF.derive(from: bytes, label: "checkpoint"))
-    }
-
     /// The mask of one shard, by way of the repair key.
     ///
     /// Of many shards ask `repairKey` once.
     package func maskKey(for shard: ShardID) -> MaskKey { repairKey.maskKey(for: shard) }
 
+    /// The key under which checkpoints of the volume's metadata are sealed, as a file's content is.
+    ///
+    /// It comes from the first key and stays, so that checkpoints from before a change of the key
+    /// go on being read; file keys in them are wrapped under the volume's own keys besides.
+    package var checkpointKey: FileKey {
+        let first = older.last?.bytes ?? bytes
+        return FileKey(trusted: HKDF.derive(from: first, label: "checkpoint"))
+    }
+
     // MARK: Generations
 
-    /// Every key, the newest first: what was made under a generation that nobody knows opens with
-    /// one of them.
-    package var everyGeneration: [(generation: UInt32, bytes: [UInt8])] {
+    /// Every key, the newest first.
+    var everyGeneration: [(generation: UInt32, bytes: [UInt8])] {
         [(generation, bytes)] + older.map { ($0.generation, $0.bytes) }
     }
 
@@ -80,11 +84,6 @@ package struct VolumeKey: SecretKey {
         )
     }
 
-    /// The newest alone: what is wrapped under those before cannot be opened any more.
-    package func forgettingOlder() -> VolumeKey {
-        VolumeKey(bytes: bytes, generation: generation, older: [], repairKey: repairKey)
-    }
-
     // MARK: File keys
 
     /// Seals a file's key for keeping in the file's metadata.
@@ -103,8 +102,7 @@ package struct VolumeKey: SecretKey {
 
     /// Opens what `wrap` made, in this generation or one before.
     ///
-    /// - Throws: `corrupt` if it was changed, or belongs to another volume or inode, or to a
-    ///   generation that is forgotten.
+    /// - Throws: `corrupt` if it was changed, or belongs to another volume or inode.
     package func unwrap(_ wrapped: [UInt8], for ino: InodeNumber) throws(SealingError) -> FileKey {
         do throws(SealingError) {
             return try Self.unwrap(wrapped, bytes, ino)

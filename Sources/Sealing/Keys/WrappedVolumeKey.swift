@@ -43,6 +43,7 @@ package enum WrappedVolumeKey {
         under wrapping: [UInt8],
         as what: String
     ) throws(SealingError) -> VolumeKey {
+        guard !wrapped.isEmpty else { throw .destroyed(what) }
         guard wrapped.first == ringVersion else {
             return VolumeKey(trusted: try KeyWrap.open(wrapped, under: wrapping, as: what))
         }
