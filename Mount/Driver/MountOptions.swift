@@ -78,9 +78,11 @@ extension MountOptions {
         usage: mount.mefs [VOLUME] DIR [-f] [-v] [-r] [-o OPTION,...]
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, snapshot=TIME|NAME|VERSION, cache-size=SIZE, dirty-max=SIZE,
+        Options: ro, rw, snapshot=TIME|NAME|VERSION, cache-size=SIZE, dirty-max=SIZE,
         dirty-age=SECONDS, phrase-file=FILE, passphrase-file=FILE, sync=local, drain=SECONDS,
         threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS, repair-rate=SIZE,
         delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other, noallow_other, nonempty,
+        debug, and those of every filesystem; see mount.mefs(8).
         debug, and those of every filesystem; see mount.mefs(8).
         """
 

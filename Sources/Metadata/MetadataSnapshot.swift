@@ -77,20 +77,22 @@ package final class MetadataSnapshot: Sendable {
         after cookie: UInt64,
         limit: Int
     ) throws(FileSystemError) -> [DirectoryEntry] {
-        try read { reader throws(FileSystemError) in
+        let found = try read { reader throws(FileSystemError) in
             try Self.checkDirectory(directory, reader)
-            var entries: [DirectoryEntry] = []
-            for entry in try reader.entries(of: directory, after: cookie, limit: limit) {
-                entries.append(
-                    DirectoryEntry(
-                        name: entry.name,
-                        cookie: entry.child.cookie,
-                        attributes: try Self.row(entry.child.ino, reader).attributes
-                    )
-                )
-            }
-            return entries
+            return try reader.entries(of: directory, after: cookie, limit: limit)
         }
+        var entries: [DirectoryEntry] = []
+        // The lock is let go of between them: others may be asking for one name each.
+        for entry in found {
+            entries.append(
+                DirectoryEntry(
+                    name: entry.name,
+                    cookie: entry.child.cookie,
+                    attributes: try attributes(of: entry.child.ino)
+                )
+            )
+        }
+        return entries
     }
 
     /// Target of a symbolic link; `invalid` of anything else.

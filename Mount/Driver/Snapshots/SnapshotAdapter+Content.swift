@@ -110,10 +110,10 @@ extension SnapshotAdapter {
         if name == FileSystemAdapter.controlName {
             return reply(request, value: controlPath, bytesMax: bytesMax)
         }
-        let isDirectoryAbove = isDirectoryAbove(ino)
+        let hasNone = hasNoAttributes(ino)
         serve(request) { [self] wait throws(FileSystemError) in
             try FileSystemAdapter.check(name)
-            guard !isDirectoryAbove else {
+            guard !hasNone else {
                 throw FileSystemError(.noAttribute, "the directories of snapshots have none")
             }
             let place = try place(ino, wait)
@@ -128,7 +128,7 @@ extension SnapshotAdapter {
         of ino: InodeNumber,
         bytesMax: Int
     ) {
-        guard !isDirectoryAbove(ino) else { return reply(request, value: [], bytesMax: bytesMax) }
+        guard !hasNoAttributes(ino) else { return reply(request, value: [], bytesMax: bytesMax) }
         serve(request) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             return try place.tree.extendedAttributes(of: place.ino)
@@ -137,11 +137,15 @@ extension SnapshotAdapter {
         }
     }
 
-    /// Whether an inode is of a directory that no volume has.
-    private func isDirectoryAbove(_ ino: InodeNumber) -> Bool {
+    /// Whether an inode is of a directory that no volume has, or the root of a tree that nobody has
+    /// looked into: `ls -l` asks for the access list of each.
+    private func hasNoAttributes(_ ino: InodeNumber) -> Bool {
         guard case .live = root else { return false }
         switch SnapshotInode(ino) {
         case .hidden?, .list?: return true
+        case .inode(let number, .root)?:
+            guard let version = numbers.version(of: number) else { return false }
+            return trees.rootAttributes(of: version) == nil
         default: return false
         }
     }

@@ -24,7 +24,8 @@ extension SnapshotAdapter {
         let caller = request.caller
         let (limit, bytesMax) = (listing.entryCountMax, listing.bytesMax)
         let carriesAttributes = listing.carriesAttributes
-        serve(request) { [self] wait throws(FileSystemError) in
+        // Each entry is a look into the database.
+        serveWaiting(request) { [self] wait throws(FileSystemError) in
             try list(ino, after: cookie, limit: limit, caller, wait)
         } reply: { request, listed in
             var listing = DirectoryListing(bytesMax: bytesMax, carriesAttributes: carriesAttributes)

@@ -109,12 +109,12 @@ extension SnapshotAdapter {
 
     private func findListed(_ name: String, _ wait: Wait) throws(FileSystemError) -> Found {
         guard let snapshot = try trees.snapshots(wait: wait).entry(name) else { return .nothing }
-        let (attributes, isOpen) = try rootAttributes(of: snapshot)
+        let (attributes, isKnown) = try rootAttributes(of: snapshot)
         return .entry(
             attributes,
             EntryTrust(
                 nameSeconds: Self.listedSeconds,
-                attributeSeconds: isOpen ? Self.listedSeconds : 0,
+                attributeSeconds: isKnown ? Self.listedSeconds : 0,
                 generation: UInt32(truncatingIfNeeded: snapshot.version)
             )
         )
@@ -143,21 +143,19 @@ extension SnapshotAdapter {
         )
     }
 
-    /// What `stat(2)` tells of a snapshot's root, and whether its tree is open.
+    /// What `stat(2)` tells of a snapshot's root, and whether that is the truth.
     ///
-    /// Else it is not opened for this, since whoever lists the snapshots asks for all of them:
-    /// owner and mode are those of the live root, and the times that of the snapshot. Who looks
-    /// into it is checked when it is open.
+    /// A tree is not opened for this, since whoever lists the snapshots asks for all of them: until
+    /// somebody has looked into it, owner and mode are those of the live root, and the times those
+    /// of the snapshot. Who looks into it is checked then (`check`); what the kernel knows of names
+    /// in it, it was told after that.
     private func rootAttributes(
         of snapshot: SnapshotInfo
-    ) throws(FileSystemError) -> (Attributes, isOpen: Bool) {
+    ) throws(FileSystemError) -> (Attributes, isKnown: Bool) {
         let number = try numbers.number(of: snapshot.version)
         let ino = SnapshotInode.inode(number, .root).number
-        do throws(FileSystemError) {
-            let tree = try trees.tree(of: snapshot.version, wait: .never)
-            return (try tree.attributes(of: .root).renumbered(ino), true)
-        } catch {
-            guard error.code == .wouldWait else { throw error }
+        if let known = trees.rootAttributes(of: snapshot.version) {
+            return (known.renumbered(ino), true)
         }
         var attributes = try engine.attributes(of: .root).renumbered(ino)
         attributes.accessed = snapshot.time

@@ -32,6 +32,7 @@ package final class SnapshotTree: Sendable {
     let source: any SnapshotSource
     let fetcher: Fetcher
     let opened: OpenedBlocks
+    private let knownStatistics = Mutex<VolumeStatistics?>(nil)
     private let readings = Mutex(RecentlyUsed<InodeNumber, Reading>(limit: readingsMax))
 
     init(
@@ -104,12 +105,15 @@ package final class SnapshotTree: Sendable {
 
     /// What `statfs(2)` tells: as large as its files, and full.
     package func statistics() throws(FileSystemError) -> VolumeStatistics {
+        if let known = knownStatistics.withLock({ $0 }) { return known }
         let totals = try metadata.totals()
-        return VolumeStatistics(
+        let statistics = VolumeStatistics(
             totalBytes: totals.fileBytes,
             freeBytes: 0,
             fileCount: totals.inodes
         )
+        knownStatistics.withLock { $0 = statistics }
+        return statistics
     }
 
     // MARK: Holes

@@ -58,6 +58,8 @@ package final class SnapshotTrees: Sendable {
     private let opened = OpenedBlocks()
     private let state = Condition(State())
     private let list = Mutex(List())
+    /// Attributes of the roots of snapshots that were opened, while the snapshots are kept.
+    private let roots = Mutex<[UInt64: Attributes]>([:])
 
     /// Removes what an earlier process left in `directory`.
     init(
@@ -108,6 +110,13 @@ package final class SnapshotTrees: Sendable {
     /// When the list was last seen to be another than before.
     package var listChanged: Timestamp { list.withLock { $0.changed } }
 
+    /// What `stat(2)` tells of a snapshot's root; `nil` if nobody has looked into it yet.
+    ///
+    /// Known from then on, whether its tree is open or not.
+    package func rootAttributes(of version: UInt64) -> Attributes? {
+        roots.withLock { $0[version] }
+    }
+
     /// Notes that a snapshot was made or deleted: the next look asks the source.
     package func noteChange() { list.withLock { $0.asked = nil } }
 
@@ -121,6 +130,7 @@ package final class SnapshotTrees: Sendable {
             list.asked = now
         }
         let kept = Set(snapshots.map(\.version))
+        roots.withLock { roots in roots = roots.filter { kept.contains($0.key) } }
         var gone: [SnapshotTree] = []
         state.update { state in
             for (version, slot) in state.slots where !kept.contains(version) {
@@ -211,6 +221,8 @@ package final class SnapshotTrees: Sendable {
                 fetcher: fetcher,
                 opened: opened
             )
+            let root = try tree.attributes(of: .root)
+            roots.withLock { $0[version] = root }
             logger.debug("snapshot \(snapshot.directoryName) is open")
             state.update { state in
                 state.uses += 1
