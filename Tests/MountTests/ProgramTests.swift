@@ -8,23 +8,21 @@ struct ProgramTests {
         try MountedVolume.with { volume in
             try volume.mount()
             for (index, program) in Program.all.enumerated() {
-                try compare(program, "\(index)", on: volume)
+                try volume.compare(program, "\(index)")
             }
             let ended = try volume.unmount()
             #expect(ended.code == 0, "\(ended.output)")
         }
     }
 
-    private func compare(_ program: Program, _ name: String, on volume: MountedVolume) throws {
-        var outputs: [String] = []
-        for place in [volume.plain, volume.mountPoint] {
-            let directory = "\(place)/\(name)"
-            try Directory.make(directory, permissions: 0o755)
-            let ended = try volume.python(Program.prelude + program.text, in: directory)
-            #expect(ended.code == 0, "\(program.name) in \(place): \(ended.output)")
-            outputs.append(ended.output)
+    /// The same where requests are told apart from those for snapshots.
+    @Test func programsSeeTheSameBesideSnapshots() throws {
+        try SnapshotMount.with { mount in
+            for (index, program) in Program.all.enumerated() {
+                try mount.volume.compare(program, "\(index)")
+                if index == 0 { try mount.keep(1) }
+            }
         }
-        #expect(outputs[1] == outputs[0], "\(program.name): mount, then local disk")
     }
 
     /// The kernel writes nothing back before it asks for data or holes.
@@ -65,5 +63,20 @@ struct ProgramTests {
             )
             #expect(ended.code == 0 && ended.output == "done\n", "\(ended.output)")
         }
+    }
+}
+
+extension MountedVolume {
+    /// Runs a program in a fresh directory of the mount, and of the local disk.
+    fileprivate func compare(_ program: Program, _ name: String) throws {
+        var outputs: [String] = []
+        for place in [plain, mountPoint] {
+            let directory = "\(place)/\(name)"
+            try Directory.make(directory, permissions: 0o755)
+            let ended = try python(Program.prelude + program.text, in: directory)
+            #expect(ended.code == 0, "\(program.name) in \(place): \(ended.output)")
+            outputs.append(ended.output)
+        }
+        #expect(outputs[1] == outputs[0], "\(program.name): mount, then local disk")
     }
 }
