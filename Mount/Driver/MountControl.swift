@@ -48,6 +48,25 @@ struct MountControl: ControlHandler {
         }
     }
 
+    func collectGarbage(isDryRun: Bool) throws(ControlFailure) -> GarbageReport {
+        do throws(FileSystemError) {
+            let use = try isDryRun ? engine.stripeUse() : engine.collectGarbage()
+            return GarbageReport(
+                liveBytes: use.liveBytes,
+                neededBytes: use.neededBytes,
+                snapshotBytes: use.snapshotBytes,
+                snapshotStripes: use.snapshotStripes,
+                waitingBytes: use.waitingBytes,
+                waitingStripes: use.waitingStripes,
+                deadShards: use.deadShards,
+                sparseStripes: use.sparseStripes,
+                sparseBytes: use.sparseBytes
+            )
+        } catch {
+            throw ControlFailure(error)
+        }
+    }
+
     func stop(
         drainSeconds: Double,
         progress: (SyncProgress) -> Void

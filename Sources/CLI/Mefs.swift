@@ -16,6 +16,7 @@ struct Mefs: ParsableCommand {
         subcommands: [
             VolumeCommand.self, KeyCommand.self, StatusCommand.self, SyncCommand.self,
             WaitCommand.self, AuditCommand.self, SnapshotCommand.self, CacheCommand.self,
+            GarbageCommand.self,
             FsckCommand.self,
             NetworkCommand.self, ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
         ]

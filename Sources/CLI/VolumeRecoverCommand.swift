@@ -40,7 +40,7 @@ struct VolumeRecoverCommand: ParsableCommand {
         let clock = ContinuousClock()
         let start = clock.now
         let home = try Home()
-        let phrase = try RecoveryPhrase(readingFrom: phraseFile)
+        guard let phrase = try PhraseFile.read(phraseFile) else { return }
         let identity = try phrase.seed.identityKey()
         let file = try NetworkFile(readingFrom: network)
         let remote = try RemoteNetwork(file: file, identity: identity, logger: .silent)

@@ -129,6 +129,15 @@ package final class ControlClient {
         return rules
     }
 
+    /// What is kept at providers and why; unless it is a dry run, after what nothing needs was
+    /// given back.
+    package func collectGarbage(isDryRun: Bool) throws(ControlFailure) -> GarbageReport {
+        let request = ControlRequest.collectGarbage(isDryRun: isDryRun)
+        guard case .garbage(let report) = try ask(request, timeout: Self.workTimeout, { _ in })
+        else { throw Self.unexpected }
+        return report
+    }
+
     /// Waits until the mount process has closed its end, as it does at its end.
     ///
     /// - Returns: whether it did within `timeout`.
@@ -176,7 +185,8 @@ package final class ControlClient {
             switch reply {
             case .progress, .audit, .file: step(reply)
             case .failed(let failure): throw failure
-            case .status, .done, .audited, .receipts, .snapshots, .snapshotRules: return reply
+            case .status, .done, .audited, .receipts, .snapshots, .snapshotRules, .garbage:
+                return reply
             }
         }
     }

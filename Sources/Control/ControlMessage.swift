@@ -26,6 +26,9 @@ package enum ControlRequest: Hashable, Sendable {
     case snapshotDelete(String)
     /// Say which snapshots are kept without being asked for, after changing what is given.
     case snapshotPolicy(SnapshotRules.Change)
+    /// Say what is kept at providers and why; unless it is a dry run, after giving back what
+    /// nothing needs.
+    case collectGarbage(isDryRun: Bool)
 }
 
 /// What a mount process answers.
@@ -49,6 +52,8 @@ package enum ControlReply: Hashable, Sendable {
     case snapshots([SnapshotRecord])
     /// Which snapshots are kept.
     case snapshotRules(SnapshotRules)
+    /// What is kept at providers.
+    case garbage(GarbageReport)
     case failed(ControlFailure)
 }
 
@@ -77,6 +82,7 @@ extension ControlRequest {
         var snapshot: String?
         var keep: String?
         var lock: String?
+        var dryRun: Bool?
     }
 
     /// One line without its end.
@@ -96,6 +102,8 @@ extension ControlRequest {
             case .snapshotDelete(let which): Text(request: "snapshot-delete", snapshot: which)
             case .snapshotPolicy(let change):
                 Text(request: "snapshot-policy", keep: change.keep, lock: change.lock)
+            case .collectGarbage(let isDryRun):
+                Text(request: "collect-garbage", dryRun: isDryRun)
             }
         return JSONLine.encode(text)
     }
@@ -143,6 +151,7 @@ extension ControlRequest {
             self = .snapshotDelete(which)
         case "snapshot-policy":
             self = .snapshotPolicy(SnapshotRules.Change(keep: text.keep, lock: text.lock))
+        case "collect-garbage": self = .collectGarbage(isDryRun: text.dryRun ?? true)
         default:
             throw ControlFailure(
                 .usage,
@@ -183,6 +192,7 @@ extension ControlReply {
         var file: AuditFile?
         var snapshots: [SnapshotRecord]?
         var snapshotRules: SnapshotRules?
+        var garbage: GarbageReport?
     }
 
     /// One line without its end.
@@ -199,6 +209,7 @@ extension ControlReply {
         case .file(let file): text.file = file
         case .snapshots(let snapshots): text.snapshots = snapshots
         case .snapshotRules(let rules): text.snapshotRules = rules
+        case .garbage(let report): text.garbage = report
         }
         return JSONLine.encode(text)
     }
@@ -228,6 +239,8 @@ extension ControlReply {
             self = .snapshots(snapshots)
         } else if let rules = text.snapshotRules {
             self = .snapshotRules(rules)
+        } else if let report = text.garbage {
+            self = .garbage(report)
         } else {
             throw ControlFailure(.failed, "the mount process gave an empty reply")
         }

@@ -13,6 +13,10 @@ package protocol ControlHandler: Sendable {
     /// `progress` may be called at any pace; nobody may be listening any more.
     func sync(progress: (SyncProgress) -> Void) throws(ControlFailure)
 
+    /// Tells what is kept at providers and why; unless it is a dry run, after giving back what
+    /// nothing needs.
+    func collectGarbage(isDryRun: Bool) throws(ControlFailure) -> GarbageReport
+
     /// Evicts all clean data from the cache; gives the bytes evicted.
     func dropCache() throws(ControlFailure) -> UInt64
 
@@ -222,6 +226,8 @@ package final class ControlServer: Sendable {
                 return .done(bytes: 0)
             case .snapshotPolicy(let change):
                 return .snapshotRules(try handler.changeSnapshotRules(change))
+            case .collectGarbage(let isDryRun):
+                return .garbage(try handler.collectGarbage(isDryRun: isDryRun))
             }
         } catch {
             return .failed(error)

@@ -236,17 +236,26 @@ final class Reclaimer: Sendable {
     /// - Returns: Whether there were none.
     private func rewriteSparseStripes() throws(FileSystemError) -> Bool {
         guard Clock.monotonic() >= collecting.withLock({ $0.restUntil }) else { return false }
-        let stripes = try metadata.sparseStripes(
-            liveBelow: Self.sparseBelow,
-            limit: Self.sparseBatch
-        )
+        return try rewriteStripes(liveBelow: Self.sparseBelow, limit: Self.sparseBatch) == 0
+    }
+
+    /// Makes the live blocks of stripes dirty of which less than a share is alive, the emptiest
+    /// first.
+    ///
+    /// - Returns: How many stripes there were.
+    func rewriteStripes(liveBelow share: Double, limit: Int) throws(FileSystemError) -> Int {
+        let stripes = try metadata.sparseStripes(liveBelow: share, limit: limit)
         for stripe in stripes {
             for key in try metadata.blocks(in: stripe) {
                 try rewrite(key.index, of: key.ino, in: stripe)
             }
         }
-        return stripes.isEmpty
+        return stripes.count
     }
+
+    /// Does at once what is otherwise done every two seconds: gives stripes up and has shards
+    /// deleted.
+    func collectNow() throws(FileSystemError) { _ = try deleteDeadShards() }
 
     private func rewrite(
         _ index: BlockIndex,

@@ -7,10 +7,11 @@ enum PhraseFile {
     /// The longest file that is looked at.
     private static let bytesMax = 4096
 
-    /// The phrase in the file of an option, or `nil` if the option is not given.
+    /// The phrase in the file of an option, - for the standard input, or `nil` if the option is not
+    /// given.
     static func read(_ path: String?) throws -> RecoveryPhrase? {
         guard let path else { return nil }
-        var bytes = try WholeFile.read(path, limit: bytesMax)
+        var bytes = try WholeFile.read(path == "-" ? "/dev/stdin" : path, limit: bytesMax)
         defer { SecretBytes.wipe(&bytes) }
         do throws(PhraseError) {
             return try RecoveryPhrase(parsing: String(decoding: bytes, as: UTF8.self))

@@ -142,8 +142,8 @@ package final class RestoredDatabase {
 
     /// Ends what was begun: makes of the rows a volume that can be opened, durable at `path`.
     ///
-    /// `stripes` are those of the checkpoint itself, of which its own rows cannot tell; nor can they
-    /// that the head is kept, as `snapshot` says.
+    /// `stripes` are those of the checkpoint itself, of which its own rows cannot tell; nor can
+    /// they that the head is kept, as `snapshot` says.
     ///
     /// - Returns: Paths of files that are not as they were when the head was made, because their
     ///   newest bytes were not placed yet; at most 1,000 of them.
@@ -304,8 +304,8 @@ package final class RestoredDatabase {
             var directory = parent
             for _ in 0..<Self.depthMax where directory != Int64(InodeNumber.root.rawValue) {
                 let above = try database.query(
-                    "SELECT parent, name FROM dentry WHERE ino=? AND parent=" +
-                        "(SELECT parent FROM inode WHERE ino=?)",
+                    "SELECT parent, name FROM dentry WHERE ino=? AND parent="
+                        + "(SELECT parent FROM inode WHERE ino=?)",
                     .integer(directory),
                     .integer(directory)
                 ) { ($0.integer(0), $0.blob(1)) }

@@ -392,9 +392,11 @@ final class CheckpointWriter: Sendable {
             logger.info("keeper \(refusal.keeper.short) has no new head: \(refusal.error.message)")
         }
         guard result.taken > 0 else {
-            let isSuperseded = result.isSuperseded || result.refusals.contains {
-                $0.error.code == .conflict
-            }
+            let isSuperseded =
+                result.isSuperseded
+                || result.refusals.contains {
+                    $0.error.code == .conflict
+                }
             state.update { state in
                 state.status.isPending = true
                 if isSuperseded { state.status.isFenced = true }

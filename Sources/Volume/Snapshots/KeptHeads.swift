@@ -15,12 +15,14 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         self.checkpoints = checkpoints
     }
 
+    /// The kept heads, oldest first.
     package func snapshots() throws(FileSystemError) -> [SnapshotInfo] {
         try engine.metadata.snapshots().map { SnapshotInfo($0) }
     }
 
     // MARK: SnapshotSource
 
+    /// Makes the metadata database of a kept head in a directory of its own, and returns its path.
     package func materialize(
         _ version: UInt64,
         in directory: String
@@ -55,12 +57,14 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         return path
     }
 
+    /// The stripe as it is placed now.
     package func stripe(_ id: StripeID) throws(FileSystemError) -> StripeRecord {
         try engine.metadata.stripe(id)
     }
 
     // MARK: SnapshotKeeping
 
+    /// Places everything that was written so far and keeps the head that names it.
     package func create(name: String) throws(FileSystemError) -> SnapshotInfo {
         guard name.isEmpty || SnapshotInfo.isName(name) else {
             throw FileSystemError(.invalid, "'\(name)' is no name of a snapshot")
@@ -76,6 +80,7 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         return made
     }
 
+    /// Lets go of a head: what only it needs is deleted at the providers.
     package func delete(_ version: UInt64) throws(FileSystemError) {
         guard let snapshot = try snapshots().first(where: { $0.version == version }) else {
             throw FileSystemError(.notFound, "head \(version) is not kept")
@@ -89,6 +94,7 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         try engine.metadata.removeSnapshot(version)
     }
 
+    /// Which heads are kept without being asked for.
     package func policy() throws(FileSystemError) -> SnapshotPolicy {
         guard let text = try engine.metadata.snapshotPolicy() else { return SnapshotPolicy() }
         let parts = text.split(separator: " ", omittingEmptySubsequences: false)
@@ -100,6 +106,7 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         return policy
     }
 
+    /// Keeps heads by another policy from now on.
     package func setPolicy(_ policy: SnapshotPolicy) throws(FileSystemError) {
         try engine.metadata.setSnapshotPolicy("\(policy.text) \(policy.lockText)")
         engine.snapshotKeeper?.look()
