@@ -40,7 +40,6 @@ struct MountControl: ControlHandler {
         process.kernelMount.writeBack()
         do throws(FileSystemError) {
             let bytes = try process.engine.dropCache()
-            process.snapshots?.trees.forgetOpened()
             if process.phase == .mounted { process.adapter.dropKernelPages() }
             return bytes
         } catch {

@@ -293,8 +293,17 @@ struct SnapshotTreeTests {
             #expect(code { _ = try tree.bytes(ino, all, wait: .never) } == .wouldWait)
             #expect(try tree.bytes(ino, all) == bytes)
             #expect(try tree.bytes(ino, all, wait: .never) == bytes)
-            fixture.trees.forgetOpened()
+            _ = try fixture.engine.dropCache()
             #expect(code { _ = try tree.bytes(ino, all, wait: .never) } == .wouldWait)
+        }
+    }
+
+    @Test func whatNobodyAsksForIsForgotten() throws {
+        try SnapshotFixture.with { fixture in
+            let (bytes, ino) = try fixture.snapshot(2_000_000)
+            #expect(try fixture.tree(1).bytes(ino, 0..<bytes.count) == bytes)
+            #expect(fixture.trees.openedBytes == bytes.count)
+            try waitUntil { fixture.trees.openedBytes == 0 }
         }
     }
 
@@ -489,7 +498,7 @@ struct SnapshotTreeTests {
                     let tree = try? fixture.tree(version)
                 else { continue }
                 _ = try? tree.readDirectory(.root, after: 0, limit: 100)
-                fixture.trees.forgetOpened()
+                _ = try fixture.engine.dropCache()
                 guard let size = try? tree.attributes(of: ino).size, size <= 1 << 20,
                     let got = try? tree.bytes(ino, 0..<bytes.count)
                 else { continue }

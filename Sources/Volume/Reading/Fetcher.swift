@@ -77,6 +77,8 @@ final class Fetcher: Sendable {
     private let flights = Mutex<[Key: Flight]>([:])
     private let queue = BoundedQueue<Job>(limit: queueMax)
     let windows = NeighbourWindows()
+    /// What was opened for who reads snapshots, of which nothing enters the cache.
+    let opened = OpenedBlocks()
     let sealers = SealerPool()
     /// Whether bytes are kept that must be let go of in time.
     private let keeps = Condition((isKeeping: false, isStopping: false))
@@ -122,7 +124,10 @@ final class Fetcher: Sendable {
     }
 
     /// Drops what was fetched and not asked for yet.
-    func forgetFetched() { reader.ranges.forgetAll() }
+    func forgetFetched() {
+        reader.ranges.forgetAll()
+        opened.forgetAll()
+    }
 
     func noteKept() {
         guard !keeps.withLock({ $0.isKeeping }) else { return }
@@ -134,7 +139,8 @@ final class Fetcher: Sendable {
         while keeps.wait(until: { $0.isStopping ? false : $0.isKeeping ? true : nil }) {
             let mustStop = keeps.wait(for: ShardRanges.keptTime) { $0.isStopping ? true : nil }
             if mustStop != nil { return }
-            if !reader.ranges.trim() { keeps.withLock { $0.isKeeping = false } }
+            let keepsMore = [reader.ranges.trim(), opened.trim()].contains(true)
+            if !keepsMore { keeps.withLock { $0.isKeeping = false } }
         }
     }
 

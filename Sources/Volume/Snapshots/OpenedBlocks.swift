@@ -9,6 +9,8 @@ final class OpenedBlocks: Sendable {
     /// Plaintext kept at most, least recently used blocks go first: what the kernel reads ahead of
     /// eight sequential readers.
     static let bytesMax = 32 << 20
+    /// How long plaintext is kept that nobody asks for: the kernel has what it was given.
+    static let keptTime: Duration = .seconds(10)
 
     /// Where a block's first sealed byte is, which tells it from every other.
     struct Place: Hashable, Sendable {
@@ -26,14 +28,13 @@ final class OpenedBlocks: Sendable {
 
     private struct Entry {
         var runs: [Run] = []
-        var lastUse: UInt64 = 0
+        var lastUse: Duration = .zero
         var byteCount: Int { runs.reduce(0) { $0 + $1.bytes.count } }
     }
 
     private struct State {
         var entries: [Place: Entry] = [:]
         var byteCount = 0
-        var uses: UInt64 = 0
         /// Blocks that somebody is opening.
         var underWay: Set<Place> = []
     }
@@ -49,6 +50,7 @@ final class OpenedBlocks: Sendable {
         of place: Place,
         into target: UnsafeMutableRawBufferPointer
     ) -> Bool {
+        let now = Clock.monotonic()
         let found = state.withLock { state -> Run? in
             guard
                 let run = state.entries[place]?.runs.first(where: {
@@ -56,8 +58,7 @@ final class OpenedBlocks: Sendable {
                         && range.upperBound <= $0.range.upperBound
                 })
             else { return nil }
-            state.uses += 1
-            state.entries[place]?.lastUse = state.uses
+            state.entries[place]?.lastUse = now
             return run
         }
         guard let found else { return false }
@@ -86,15 +87,15 @@ final class OpenedBlocks: Sendable {
     /// Ends a claim, keeping what was opened of the block, from `start` on.
     func finish(_ place: Place, keeping bytes: [UInt8] = [], from start: Int = 0) {
         let run = Run(start: start, bytes: bytes)
+        let now = Clock.monotonic()
         state.update { state in
             state.underWay.remove(place)
             guard !bytes.isEmpty else { return }
-            state.uses += 1
             var entry = state.entries[place] ?? Entry()
             state.byteCount -= entry.byteCount
             entry.runs.removeAll { run.range.contains($0.range) }
             entry.runs.append(run)
-            entry.lastUse = state.uses
+            entry.lastUse = now
             state.byteCount += entry.byteCount
             state.entries[place] = entry
             while state.byteCount > Self.bytesMax,
@@ -109,6 +110,18 @@ final class OpenedBlocks: Sendable {
     /// Waits until nobody is opening the block.
     func wait(for place: Place) {
         state.wait { $0.underWay.contains(place) ? nil : () }
+    }
+
+    /// Drops what nobody asked for in its time; whether anything is left.
+    func trim() -> Bool {
+        let before = Clock.monotonic() - Self.keptTime
+        return state.withLock { state in
+            for (place, entry) in state.entries where entry.lastUse < before {
+                state.byteCount -= entry.byteCount
+                state.entries[place] = nil
+            }
+            return !state.entries.isEmpty
+        }
     }
 
     /// Drops all plaintext.

@@ -157,6 +157,7 @@ extension SnapshotTree {
                 want.target.copyMemory(from: UnsafeRawBufferPointer(rebasing: plain[range]))
             }
             opened.finish(want.place, keeping: plain, from: start)
+            fetcher.noteKept()
             left = left.dropFirst()
         }
     }

@@ -31,7 +31,7 @@ package final class SnapshotTree: Sendable {
     let metadata: MetadataSnapshot
     let source: any SnapshotSource
     let fetcher: Fetcher
-    let opened: OpenedBlocks
+    var opened: OpenedBlocks { fetcher.opened }
     private let knownStatistics = Mutex<VolumeStatistics?>(nil)
     private let readings = Mutex(RecentlyUsed<InodeNumber, Reading>(limit: readingsMax))
 
@@ -40,15 +40,13 @@ package final class SnapshotTree: Sendable {
         directory: String,
         metadata: MetadataSnapshot,
         source: any SnapshotSource,
-        fetcher: Fetcher,
-        opened: OpenedBlocks
+        fetcher: Fetcher
     ) {
         self.snapshot = snapshot
         self.directory = directory
         self.metadata = metadata
         self.source = source
         self.fetcher = fetcher
-        self.opened = opened
     }
 
     // MARK: Names and attributes

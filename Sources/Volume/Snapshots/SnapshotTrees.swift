@@ -55,7 +55,6 @@ package final class SnapshotTrees: Sendable {
     private let fetcher: Fetcher
     private let directory: String
     private let logger: Logger
-    private let opened = OpenedBlocks()
     private let state = Condition(State())
     private let list = Mutex(List())
     /// Attributes of the roots of snapshots that were opened, while the snapshots are kept.
@@ -83,7 +82,7 @@ package final class SnapshotTrees: Sendable {
         // Who opens or closes one now ends that first.
         state.wait { $0.hasBusy ? nil : () }
         state.update { $0.slots = [:] }
-        opened.forgetAll()
+        fetcher.opened.forgetAll()
         do throws(DiskError) {
             try Directory.remove(tree: directory)
         } catch {
@@ -218,8 +217,7 @@ package final class SnapshotTrees: Sendable {
                 directory: path,
                 metadata: try MetadataSnapshot(opening: database),
                 source: source,
-                fetcher: fetcher,
-                opened: opened
+                fetcher: fetcher
             )
             let root = try tree.attributes(of: .root)
             roots.withLock { $0[version] = root }
@@ -255,10 +253,7 @@ package final class SnapshotTrees: Sendable {
     private func path(of version: UInt64) -> String { "\(directory)/\(version)" }
 
     /// Plaintext that is kept in memory.
-    package var openedBytes: Int { opened.byteCount }
-
-    /// Drops the plaintext that is kept in memory.
-    package func forgetOpened() { opened.forgetAll() }
+    package var openedBytes: Int { fetcher.opened.byteCount }
 
     private static func onDisk(
         _ body: () throws(DiskError) -> Void

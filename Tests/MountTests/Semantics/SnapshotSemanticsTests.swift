@@ -69,7 +69,6 @@ struct SnapshotSemanticsTests {
             try mount.shell("rm -rf -- *; test -z \"$(ls)\"")
             try mount.keep(3)
             _ = try mount.engine.dropCache()
-            mount.snapshots.trees.forgetOpened()
             try mount.runs(
                 Self.seen + """
                     import pickle
