@@ -201,6 +201,26 @@ struct SnapshotSemanticsTests {
                 fails('ENODATA', os.getxattr, then + '/d/f', 'user.other')
                 assert os.listxattr('.mefs') == []
                 assert os.listxattr(then + '/d/f') == ['user.colour']
+                # A handle leads there when the kernel has forgotten all of it.
+                def handle(path):
+                    buffer = ctypes.create_string_buffer(struct.pack('Ii', 128, 0) + bytes(128))
+                    number = ctypes.c_int()
+                    c('name_to_handle_at', -100, path.encode(), buffer, ctypes.byref(number), 0)
+                    return buffer
+                paths = [then + '/d/f', then + '/d/e', then]
+                handles = [(path, os.stat(path).st_ino, handle(path)) for path in paths]
+                for fd in (a, s, direct): os.close(fd)
+                memory.close(); db.close(); top = os.open('.', os.O_RDONLY)
+                with open('/proc/sys/vm/drop_caches', 'w') as file: file.write('3')
+                for path, number, buffer in handles:
+                    fd = c('open_by_handle_at', top, buffer, os.O_RDONLY)
+                    assert os.fstat(fd).st_ino == number, path
+                    if path == paths[0]:
+                        assert os.read(fd, 9) == bytes_of(3_000_001)[:9]
+                        # To a directory it leads where the way to the snapshot is known.
+                        os.stat(then)
+                    else: assert os.listdir(fd) == os.listdir(path)
+                    os.close(fd)
                 names = [name for name in os.listdir(then + '/many')]
                 assert len(names) == len(set(names)) == 700
                 """
