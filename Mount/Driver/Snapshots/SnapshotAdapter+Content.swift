@@ -8,7 +8,7 @@ extension SnapshotAdapter {
 
     package func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest) {
         guard !how.isForWriting, !how.truncates else { return refuse(request) }
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             _ = try stale { () throws(FileSystemError) in
                 try place.tree.attributes(of: place.ino)
@@ -33,7 +33,7 @@ extension SnapshotAdapter {
         offset: UInt64,
         count: Int
     ) {
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             let buffer = ReadBuffer(byteCount: count)
             let got = try place.tree.read(place.ino, offset: offset, into: buffer.bytes, wait: wait)
@@ -50,7 +50,7 @@ extension SnapshotAdapter {
         from offset: UInt64,
         to target: SeekKind
     ) {
-        serveWaiting(request) { [self] wait throws(FileSystemError) in
+        serveWaiting(request, of: ino) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             return try place.tree.seek(
                 place.ino,
@@ -75,7 +75,7 @@ extension SnapshotAdapter {
     }
 
     package func readLink(_ request: consuming Request, _ ino: InodeNumber) {
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             return try place.tree.readLink(place.ino)
         } reply: { request, target in
@@ -85,7 +85,7 @@ extension SnapshotAdapter {
 
     package func statistics(_ request: consuming Request) {
         // Only of a mount that is one snapshot; else the live volume answers.
-        serveWaiting(request) { [self] wait throws(FileSystemError) in
+        serveWaiting(request, of: .root) { [self] wait throws(FileSystemError) in
             try place(.root, wait).tree.statistics()
         } reply: { request, statistics in
             request.reply(
@@ -111,7 +111,7 @@ extension SnapshotAdapter {
             return reply(request, value: controlPath, bytesMax: bytesMax)
         }
         let hasNone = hasNoAttributes(ino)
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             try FileSystemAdapter.check(name)
             guard !hasNone else {
                 throw FileSystemError(.noAttribute, "the directories of snapshots have none")
@@ -129,7 +129,7 @@ extension SnapshotAdapter {
         bytesMax: Int
     ) {
         guard !hasNoAttributes(ino) else { return reply(request, value: [], bytesMax: bytesMax) }
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             return try place.tree.extendedAttributes(of: place.ino)
         } reply: { [self] request, names in

@@ -25,7 +25,7 @@ extension SnapshotAdapter {
         let (limit, bytesMax) = (listing.entryCountMax, listing.bytesMax)
         let carriesAttributes = listing.carriesAttributes
         // Each entry is a look into the database.
-        serveWaiting(request) { [self] wait throws(FileSystemError) in
+        serveWaiting(request, of: ino) { [self] wait throws(FileSystemError) in
             try list(ino, after: cookie, limit: limit, caller, wait)
         } reply: { request, listed in
             var listing = DirectoryListing(bytesMax: bytesMax, carriesAttributes: carriesAttributes)

@@ -29,7 +29,7 @@ extension SnapshotAdapter {
             }
         }
         let caller = request.caller
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: parent) { [self] wait throws(FileSystemError) in
             try find(name, in: parent, caller, wait)
         } reply: { request, found in
             switch found {
@@ -96,7 +96,7 @@ extension SnapshotAdapter {
     private func lookupListed(_ request: consuming Request, _ name: [UInt8]) {
         if name == Self.dot { return reply(request, directory: .list) }
         if name == Self.dotDot { return reply(request, directory: .hidden) }
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: SnapshotInode.list.number) { [self] wait throws(FileSystemError) in
             try findListed(String(decoding: name, as: UTF8.self), wait)
         } reply: { request, found in
             // That there is none is not remembered: it may be made.
@@ -173,7 +173,7 @@ extension SnapshotAdapter {
             default: break
             }
         }
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             let place = try place(ino, wait)
             return try stale { () throws(FileSystemError) in
                 try place.shown(try place.tree.attributes(of: place.ino))
@@ -185,7 +185,7 @@ extension SnapshotAdapter {
 
     /// Looks at the list first, so that its time tells the kernel whether to list it anew.
     private func getListAttributes(_ request: consuming Request) {
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: SnapshotInode.list.number) { [self] wait throws(FileSystemError) in
             _ = try trees.snapshots(wait: wait)
         } reply: { [self] request, _ in
             request.reply(attributes: listAttributes(.list), mayChange: true)
@@ -193,7 +193,7 @@ extension SnapshotAdapter {
     }
 
     private func getRootAttributes(_ request: consuming Request, _ ino: InodeNumber) {
-        serve(request) { [self] wait throws(FileSystemError) in
+        serve(request, of: ino) { [self] wait throws(FileSystemError) in
             let version = try snapshot(of: ino).version
             let all = try trees.snapshots(wait: wait)
             guard let snapshot = all.first(where: { $0.version == version }) else {

@@ -9,7 +9,7 @@ import Glibc
 /// as a whole mount.
 ///
 /// Nothing changes here (EROFS). What is asked of a tree that is open is answered at once; what
-/// may wait for the network, a lane of threads of its own does, so that snapshots never hold up the
+/// may wait for the network, lanes of threads of its own do, so that snapshots never hold up the
 /// live volume.
 package final class SnapshotAdapter: Operations, RequestServing {
     /// What the mount's root is.
@@ -33,12 +33,14 @@ package final class SnapshotAdapter: Operations, RequestServing {
     let engine: VolumeEngine
     let logger: Logger
     let controlPath: [UInt8]
-    let lane: BlockingPool
+    /// Reads of trees that are open; and what opens trees, or asks for the list of them.
+    private let readLane: BlockingPool
+    private let openLane: BlockingPool
     /// When the mount began, the time of the directories that no volume has.
     let begun = Clock.now()
     private let onStart: @Sendable () -> Void
 
-    /// Starts the lane's threads.
+    /// Starts the lanes' threads.
     ///
     /// - Parameters:
     ///   - trees: Where the snapshots come from.
@@ -62,17 +64,23 @@ package final class SnapshotAdapter: Operations, RequestServing {
         self.controlPath = Array(controlPath.utf8)
         self.logger = logger
         self.onStart = onStart
-        lane = try BlockingPool(
+        readLane = try BlockingPool(
             "snapshot",
             threadCount: Self.threadCount,
             queueMax: Self.queueMax
         )
+        openLane = try BlockingPool(
+            "tree",
+            threadCount: SnapshotTrees.openMax,
+            queueMax: Self.queueMax
+        )
     }
 
-    /// Answers what is on its way, stops the lane and closes the trees; once the session's threads
+    /// Answers what is on its way, stops the lanes and closes the trees; once the session's threads
     /// have ended.
     package func close() {
-        lane.close()
+        openLane.close()
+        readLane.close()
         trees.close()
     }
 
@@ -127,27 +135,32 @@ package final class SnapshotAdapter: Operations, RequestServing {
 
     // MARK: Serving
 
-    /// Runs `body` at once without waiting, or on the lane if it would wait; then replies.
+    /// Runs `body` at once without waiting, or on a lane if it would wait; then replies.
     func serve<Answer>(
         _ request: consuming Request,
+        of ino: InodeNumber,
         _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
         reply: @escaping @Sendable (consuming Request, Answer) -> Void
     ) {
         switch attempt({ () throws(FileSystemError) in try body(.never) }) {
         case .success(let answer): reply(request, answer)
         case .failure(let error) where error.code == .wouldWait:
-            serveWaiting(request, body, reply: reply)
+            serveWaiting(request, of: ino, body, reply: reply)
         case .failure(let error): fail(request, error)
         }
     }
 
-    /// Runs `body` on the lane; then replies.
+    /// Runs `body` on a lane; then replies.
+    ///
+    /// A tree that is long in opening holds up no reads of the others.
     func serveWaiting<Answer>(
         _ request: consuming Request,
+        of ino: InodeNumber,
         _ body: @escaping @Sendable (Wait) throws(FileSystemError) -> Answer,
         reply: @escaping @Sendable (consuming Request, Answer) -> Void
     ) {
         let handover = request.handOver()
+        let lane = (try? place(ino, .never)) == nil ? openLane : readLane
         let isQueued = lane.tryRun { [self] in
             switch attempt({ () throws(FileSystemError) in try body(.allowed) }) {
             case .success(let answer): reply(handover.take(), answer)

@@ -150,14 +150,12 @@ package final class SnapshotTrees: Sendable {
     package func tree(of version: UInt64, wait: Wait) throws(FileSystemError) -> SnapshotTree {
         if let tree = try known(version) { return tree }
         guard wait == .allowed else { throw FileSystemError(.wouldWait, "would wait") }
-        while true {
-            switch reserve(version) {
-            case .open(let tree): return tree
-            case .mine(let closing):
-                if let closing { close(closing) }
-                return try open(version)
-            case .closed: throw Self.closed
-            }
+        switch reserve(version) {
+        case .open(let tree): return tree
+        case .mine(let closing):
+            if let closing { close(closing) }
+            return try open(version)
+        case .closed: throw Self.closed
         }
     }
 
