@@ -140,8 +140,8 @@ let package = Package(
         module(
             "Trials",
             needs: [
-                "Primitives", "Erasure", "Sealing", "Placement", "Lease", "Disk", "SQLite", "Metadata",
-                "Cache", "Transport", "Network", "Volume", "SimulatedHost", log,
+                "Primitives", "Erasure", "Sealing", "Placement", "Disk", "SQLite", "Metadata",
+                "Cache", "Lease", "Transport", "Network", "Volume", "SimulatedHost", log,
             ]
         ),
         module("Home", needs: ["Primitives", "Sealing", "Disk", "Network", "Transport", log]),
@@ -193,7 +193,7 @@ let package = Package(
         tests("Placement", needs: ["Primitives"]),
         tests("Proofs", needs: ["Primitives", "Wire", "Sealing", "Erasure"]),
         tests("Reliability", needs: ["Primitives", "Wire", "Sealing", "Proofs"]),
-        tests("Lease", needs: ["Primitives", "Wire"]),
+        tests("Lease", needs: ["Primitives", "Wire", "Sealing", "Network", "Transport"]),
         tests("Simulation", needs: ["Primitives", "Proofs", "Reliability"]),
         tests(
             "Auditor",

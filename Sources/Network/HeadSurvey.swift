@@ -45,7 +45,11 @@ package struct HeadSurvey: Sendable {
     /// Whether keepers answered, and all they have is older than what this machine has seen.
     package let isRolledBack: Bool
     /// The newest term that a keeper knows, of a lease or a head; 0 for none.
-    package let term: UInt64
+    package var term: UInt64 { terms.max() ?? 0 }
+
+    /// The terms that keepers named.
+    private let terms: [UInt64]
+    private let keepers: Int
 
     /// Judges `answers` about `owner`'s volume; `atLeast` is the version seen last, if one was.
     package init(
@@ -67,7 +71,17 @@ package struct HeadSurvey: Sendable {
                 Self.finding(answer, head, newest: newest, isRolledBack: isRolledBack)
             )
         }
-        term = answers.compactMap { try? $0.outcome.get().term }.max() ?? 0
+        terms = answers.compactMap { try? $0.outcome.get().term }
+        keepers = answers.count
+    }
+
+    /// Whether more than half of the keepers answered that take no head of a term before `term` any
+    /// more.
+    ///
+    /// Then no head that `newest` does not stand for can come to more than half of them later. Who
+    /// got the lease under `term` goes on from such a survey alone.
+    package func isFenced(before term: UInt64) -> Bool {
+        terms.count { $0 >= term } > keepers / 2
     }
 
     /// Whether all keepers that answered have the same head.

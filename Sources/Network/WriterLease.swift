@@ -182,7 +182,8 @@ package final class WriterLease: Sendable {
         var told = LeaseMachine.State.idle
         while true {
             let now = Clock.sinceBoot()
-            let (sendings, status, next) = state.withLock { state in
+            // Whoever acquires waits for what this changes.
+            let (sendings, status, next) = state.update { state in
                 let sendings = state.machine.tick(at: now)
                 noteChange(of: &state)
                 state.isNews = false

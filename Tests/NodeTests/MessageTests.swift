@@ -24,7 +24,7 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
     }
 
     static func all() throws -> [MessageCase] {
-        try nodes() + orders() + audits() + custody() + delegation()
+        try nodes() + orders() + audits() + custody() + delegation() + heads() + leases()
     }
 
     private static func nodes() throws -> [MessageCase] {

@@ -3,8 +3,10 @@ import Primitives
 import Sealing
 import Synchronization
 import Transport
+import Wire
 
-/// Providers in memory, with switches for what providers do in the world: die, fill up, rot, lie.
+/// Providers and keepers in memory, with switches for what they do in the world: die, fill up, rot,
+/// lie.
 final class MemoryNetwork: StorageNetwork {
     struct Provider {
         let record: Int
@@ -21,12 +23,22 @@ final class MemoryNetwork: StorageNetwork {
         var putsLeft: Int?
     }
 
+    /// A keeper of heads alone.
+    struct Keeper {
+        var heads: [VolumeID: VolumeHead] = [:]
+        var isUp = true
+        /// What it gives instead of what it has, as one that lies.
+        var oldHeads: [VolumeID: VolumeHead] = [:]
+    }
+
     let ids: [NodeID]
     /// Whether what is to be deleted stays, as what a snapshot needs does.
     let keepsDeleted = Atomic(false)
+    let keeperIDs: [NodeID]
+    private let keepers: Mutex<[NodeID: Keeper]>
     private let state: Mutex<[NodeID: Provider]>
 
-    init(count: Int, capacityBytes: UInt64 = 1 << 32) {
+    init(count: Int, capacityBytes: UInt64 = 1 << 32, keepers: Int = 3) {
         var ids: [NodeID] = []
         var providers: [NodeID: Provider] = [:]
         for number in 0..<count {
@@ -37,6 +49,12 @@ final class MemoryNetwork: StorageNetwork {
         }
         self.ids = ids
         state = Mutex(providers)
+        keeperIDs = (0..<keepers).compactMap {
+            NodeID(bytes: SHA256.digest([UInt8($0), 1]).bytes)
+        }
+        self.keepers = Mutex(
+            Dictionary(uniqueKeysWithValues: keeperIDs.map { ($0, Keeper()) })
+        )
     }
 
     // MARK: Switches
@@ -46,6 +64,14 @@ final class MemoryNetwork: StorageNetwork {
             guard var provider = providers[id] else { return }
             body(&provider)
             providers[id] = provider
+        }
+    }
+
+    func changeKeeper(_ id: NodeID, _ body: (inout Keeper) -> Void) {
+        keepers.withLock { keepers in
+            guard var keeper = keepers[id] else { return }
+            body(&keeper)
+            keepers[id] = keeper
         }
     }
 
@@ -185,6 +211,35 @@ final class MemoryNetwork: StorageNetwork {
     }
 
     func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> {
-        Pending(.failure(NetworkError(.unreachable, "there is no keeper")))
+        Pending(.failure(NetworkError(.unreachable, "keepers in memory keep heads only")))
+    }
+
+    func ask<Q: KeeperQuery>(_ query: Q, ofKeeper id: NodeID) -> Pending<Q.Answer> {
+        keepers.withLock { keepers in
+            guard var keeper = keepers[id], keeper.isUp else {
+                return Pending(.failure(NetworkError(.unreachable, "down")))
+            }
+            var answer: (any Message)?
+            switch query {
+            case let query as PutHead:
+                let head = query.head
+                if let refusal = head.refusal(after: keeper.heads[head.volume], newestTerm: 0) {
+                    return Pending(.failure(refusal))
+                }
+                keeper.heads[head.volume] = head
+                keepers[id] = keeper
+                answer = Nothing()
+            case let query as GetHead:
+                let head = keeper.oldHeads[query.volume] ?? keeper.heads[query.volume]
+                answer = HeadList(head: head, term: head?.term ?? 0)
+            default: break
+            }
+            guard let answer = answer as? Q.Answer else {
+                return Pending(
+                    .failure(NetworkError(.unreachable, "keepers in memory keep heads only"))
+                )
+            }
+            return Pending(.success(answer))
+        }
     }
 }

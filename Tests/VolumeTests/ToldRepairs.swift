@@ -17,6 +17,8 @@ final class ToldRepairs: StorageNetwork {
 
     func ask<Q: KeeperQuery>(_ query: Q) -> Pending<Q.Answer> { network.ask(query) }
 
+    var keeperIDs: [NodeID] { network.keeperIDs }
+
     func ask<Q: KeeperQuery>(_ query: Q, ofKeeper keeper: NodeID) -> Pending<Q.Answer> {
         if let query = query as? FetchRepairs {
             asked.withLock { $0.append(query.after) }

@@ -113,7 +113,11 @@ package final class KeeperServer: Sendable {
         let path = configuration.directory
         let database = try KeeperDatabase(path: path + "/keeper.db", format: .keeper)
         let histories = try ProviderHistories(database: database)
-        let leases = try LeaseStore(database: database, times: configuration.leaseTimes)
+        let leases = try LeaseStore(
+            database: database,
+            times: configuration.leaseTimes,
+            logger: logger
+        )
         return KeeperServices(
             identity: identity,
             state: try KeeperState(database: database, histories: histories, now: now()),

@@ -1,5 +1,6 @@
 import Disk
 import Lease
+import Logging
 import Network
 import Primitives
 import SQLite
@@ -22,12 +23,18 @@ final class LeaseStore: Sendable {
 
     private let database: KeeperDatabase
     private let times: LeaseTimes
+    private let logger: Logger
     /// Never locked around the database; promises change with the database locked.
     private let entries: Mutex<[VolumeID: Entry]>
 
     /// Reads what was promised.
-    init(database: KeeperDatabase, times: LeaseTimes) throws(NodeError) {
+    init(
+        database: KeeperDatabase,
+        times: LeaseTimes,
+        logger: Logger
+    ) throws(NodeError) {
         self.database = database
+        self.logger = logger
         self.times = times
         do {
             let rows = try database.withLock { database in
@@ -73,18 +80,21 @@ final class LeaseStore: Sendable {
     /// Grants, renews or refuses a lease, or tells how it stands.
     func hold(_ query: HoldLease, from peer: NodeID) throws -> LeaseState {
         if let state = renew(query, from: peer) { return state }
-        let state = try database.transaction { database -> LeaseState in
+        let (state, promise) = try database.transaction { database in
             try KeeperState.checkRegistered(query.volume, of: peer, in: database)
             let head = try HeadStore.head(of: query.volume, in: database)
             let (state, promise) = decide(query, from: peer, headTerm: head?.term ?? 0)
             if let promise { try Self.write(promise, of: query.volume, to: database) }
-            return state
+            return (state, promise)
         }
-        if state.isYours {
+        if let promise {
             entries.withLock { entries in
-                guard entries[query.volume]?.lease.term == query.request.term else { return }
+                guard entries[query.volume]?.lease.term == promise.term else { return }
                 entries[query.volume]?.isDurable = true
             }
+            logger.info(
+                "\"\(promise.label)\" may write volume \(query.volume.short), term \(promise.term)"
+            )
         }
         return state
     }
