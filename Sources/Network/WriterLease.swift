@@ -50,10 +50,11 @@ package final class WriterLease: Sendable {
 
     /// Asks nobody yet.
     ///
-    /// `holder`: `nil` for a new one. `predecessor`: the holder of an earlier mount that is known to
-    /// be over, as after a crash of this host; its lease need not run out. `label` is what other mounts show to people, such as the
-    /// host's name. `onLoss` is called once for each loss to another mount, on the lease's thread,
-    /// with that mount's label and term; it must not call `release`.
+    /// `holder`: `nil` for a new one. `predecessor`: the holder of an earlier mount that is known
+    /// to be over, as after a crash of this host; its lease need not run out. `label` is what
+    /// other mounts show to people, such as the host's name. `onLoss` is called once for each loss
+    /// to another mount, on the lease's thread, with that mount's label and term; it must not call
+    /// `release`.
     package init(
         volume: VolumeID,
         holder: LeaseHolder? = nil,

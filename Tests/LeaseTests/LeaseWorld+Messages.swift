@@ -108,10 +108,7 @@ extension LeaseWorld {
                 )
             }
         )
-        let isEnough =
-            flaw == .surveysAreNotFenced
-            ? inquiry.answers.count > keepers.count / 2 : survey.isFenced(before: inquiry.term)
-        guard isEnough else { return }
+        guard survey.isFenced(before: inquiry.term) else { return }
         mount.newest = (inquiry.term, survey.newest)
         mount.inquiry = nil
         history.note(survey.newest, foundUnder: inquiry.term)

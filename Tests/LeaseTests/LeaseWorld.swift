@@ -17,9 +17,6 @@ enum Flaw: CaseIterable, Sendable {
     case clocksStopInSleep
     /// Keepers take heads of any term.
     case headsAreNotFenced
-    /// Who gets the lease asks any keepers for the newest head, also those that have not promised
-    /// its term.
-    case surveysAreNotFenced
 }
 
 /// Mounts of one volume and the keepers between them, in virtual time, from one seed: messages are
@@ -44,6 +41,9 @@ final class LeaseWorld {
     var history = HeadHistory()
     private(set) var counts = LeaseCounts()
     private(set) var complaints: [String] = []
+    /// Of a hundred messages.
+    private let lost: UInt64
+    private let late: UInt64
     let key: SigningKey
     let volume: VolumeID
 
@@ -53,6 +53,8 @@ final class LeaseWorld {
         random = SeededGenerator(seed: seed)
         key = try SigningKey(seed: Array(repeating: 7, count: SigningKey.seedBytes))
         volume = try #require(VolumeID(bytes: Array(repeating: 5, count: VolumeID.byteCount)))
+        lost = random.next() % 20
+        late = 2 + random.next() % 25
         for _ in 0..<(1 + Int(random.next() % 5)) { keepers.append(LeaseKeeper(clock())) }
         for number in 0..<(2 + Int(random.next() % 2)) {
             mounts.append(LeaseMount(number, machine(number), clock()))
@@ -106,10 +108,10 @@ final class LeaseWorld {
 
     /// Carries a message between a mount and a keeper, perhaps.
     func carry(_ mount: Int, _ keeper: Int, _ deliver: @escaping () -> Void) {
-        let copies = isCalm ? 1 : chance(12) ? 0 : chance(4) ? 2 : 1
+        let copies = isCalm ? 1 : chance(lost) ? 0 : chance(4) ? 2 : 1
         for _ in 0..<copies {
-            let isLate = !isCalm && chance(8)
-            after(milliseconds(isLate ? 1000...45_000 : 1...200)) { [self] in
+            let isLate = !isCalm && chance(late)
+            after(milliseconds(isLate ? 1000...60_000 : 1...200)) { [self] in
                 if !cuts.contains([mount, keeper]) { deliver() }
             }
         }
@@ -206,7 +208,7 @@ final class LeaseWorld {
             if chance(40) { mount.machine.acquire(isTakeover: chance(30), at: time) }
         case .acquiring: break
         case .held:
-            if chance(4) {
+            if chance(8) {
                 for sending in mount.machine.release() { send(sending, of: mount) }
             } else {
                 publish(mount)

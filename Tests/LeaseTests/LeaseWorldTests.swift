@@ -21,7 +21,7 @@ import Testing
 
     @Test(arguments: Flaw.allCases.filter { $0 != .none })
     func aBrokenDesignIsSeen(flaw: Flaw) throws {
-        let isSeen = try (0..<400).contains { seed in
+        let isSeen = try (0..<500).contains { seed in
             let world = try LeaseWorld(seed: UInt64(seed), flaw: flaw)
             world.run()
             return !world.complaints.isEmpty

@@ -149,4 +149,19 @@ import Transport
         #expect(try !survey([head, head, head], terms: [4, 3, 0]).isFenced(before: 4))
         #expect(try !survey([head], failures: 1, terms: [4]).isFenced(before: 4))
     }
+
+    /// A head that a writer of term 1 sent is on its way to keeper 2 while a writer of term 2 has
+    /// the promises of keepers 0 and 1.
+    @Test func aSurveyThatIsNotFencedMayMissAHead() throws {
+        let late = try Samples.head(term: 1)
+        #expect(late.refusal(after: nil, newestTerm: 2)?.code == .superseded)
+        // Keeper 0 had it before it promised; keeper 2 takes it later, and then most have it.
+        #expect(late.refusal(after: nil, newestTerm: 1) == nil)
+        let withoutKeeper0 = try survey([nil, nil], failures: 1, terms: [2, 1])
+        #expect(withoutKeeper0.newest == nil)
+        #expect(!withoutKeeper0.isFenced(before: 2))
+        let withKeeper0 = try survey([late, nil], failures: 1, terms: [2, 2])
+        #expect(withKeeper0.newest == late)
+        #expect(withKeeper0.isFenced(before: 2))
+    }
 }

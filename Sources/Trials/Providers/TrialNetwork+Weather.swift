@@ -66,7 +66,7 @@ extension TrialNetwork {
     }
 
     /// Makes everything well that can be: what frail providers lost stays lost.
-    func calmDown() {
+    package func calmDown() {
         state.withLock { state in
             state.isCalm = true
             for index in state.providers.indices where !state.providers[index].isGone {
@@ -77,7 +77,7 @@ extension TrialNetwork {
         }
     }
 
-    func letLoose() {
+    package func letLoose() {
         state.withLock { $0.isCalm = false }
     }
 

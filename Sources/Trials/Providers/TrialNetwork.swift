@@ -1,4 +1,4 @@
-import Disk
+package import Disk
 package import Network
 package import Primitives
 import Sealing
@@ -79,13 +79,13 @@ package final class TrialNetwork: StorageNetwork {
     }
 
     /// Starts to carry messages for a life of the owner's machine.
-    func start() throws(DiskError) {
+    package func start() throws(DiskError) {
         state.withLock { $0.isOwnerUp = true }
         try courier.start()
     }
 
     /// Ends the owner's life: what is under way arrives now or never.
-    func stop() {
+    package func stop() {
         state.withLock { $0.isOwnerUp = false }
         for deliver in courier.stop() where state.withLock({ Bool.random(using: &$0.random) }) {
             deliver()
