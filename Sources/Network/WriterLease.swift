@@ -106,8 +106,10 @@ package final class WriterLease: Sendable {
     ///
     /// Blocks until more than half of the keepers have granted it, at most some seconds, or
     /// `patience` if that is more and the lease is in use or keepers are out of reach. `isTakeover`
-    /// takes it from a mount that is silent for its time to live. Then ask for the newest head
-    /// before anything is published: another mount may have had the lease before.
+    /// takes it from a mount that is silent for its time to live. Then ask for the newest head,
+    /// until the survey is fenced (`HeadSurvey.isFenced`), before anything is published: another
+    /// mount may have had the lease before. After a loss it may be called again. One caller at a
+    /// time; after a failure nothing is left to release.
     package func acquire(
         isTakeover: Bool = false,
         waitingFor patience: Duration = .zero
@@ -129,7 +131,10 @@ package final class WriterLease: Sendable {
             guard let failure else { return }
             let keeperError = state.withLock { $0.keeperError }
             let isOver = failure == .cancelled || Clock.sinceBoot() + Self.pause > deadline
-            guard !isOver else { throw Failure(reason: failure, keeperError: keeperError) }
+            guard !isOver else {
+                release()
+                throw Failure(reason: failure, keeperError: keeperError)
+            }
             _ = state.wait(for: Self.pause) { $0.isStopping ? true : nil }
         }
     }
