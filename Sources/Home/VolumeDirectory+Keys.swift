@@ -221,17 +221,25 @@ extension VolumeDirectory {
             }
         }
         defer { lock.release() }
+        try withDisk { () throws(DiskError) in
+            // A process that was killed while it took a lock away has left the seed in clear.
+            let draft = seedPath + ".new"
+            guard WholeFile.exists(draft) else { return }
+            try Self.overwrite(try Descriptor(opening: draft, .readWrite))
+            try WholeFile.remove(draft)
+        }
         return try body()
     }
+
+    /// Removes what a killed change of the keys has left, unless one goes on just now.
+    func clearKeyDrafts() { try? changingKeys {} }
 
     private func replaceSeedFile(_ digits: String, erasingOld: Bool) throws(HomeError) {
         try withDisk { () throws(DiskError) in
             // Held open: after the rename it has no name.
             let old = erasingOld ? try Descriptor(opening: seedPath, .readWrite) : nil
             try WholeFile.replace(seedPath, with: Array((digits + "\n").utf8), permissions: 0o600)
-            guard let old else { return }
-            try old.write(at: 0, [UInt8](repeating: 0, count: Int(clamping: try old.size())))
-            try old.sync()
+            if let old { try Self.overwrite(old) }
         }
     }
 

@@ -36,7 +36,8 @@ extension VolumeDirectory {
         }
     }
 
-    private static func overwrite(_ old: Descriptor) throws(DiskError) {
+    /// Fills a file that is being given up with zeros, durably.
+    static func overwrite(_ old: Descriptor) throws(DiskError) {
         try old.write(at: 0, [UInt8](repeating: 0, count: Int(clamping: try old.size())))
         try old.sync()
     }

@@ -262,7 +262,9 @@ package struct VolumeDirectory: Sendable {
     /// - Throws: `already`, naming the process and the mount point, if another has it.
     package func lock(mountPoint: String) throws(HomeError) -> FileLock {
         do throws(FileLock.Failure) {
-            return try FileLock(path + "/lock", note: mountPoint)
+            let lock = try FileLock(path + "/lock", note: mountPoint)
+            clearKeyDrafts()
+            return lock
         } catch {
             switch error {
             case .disk(let error): throw HomeError(error)

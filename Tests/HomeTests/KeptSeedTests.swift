@@ -155,6 +155,26 @@ struct KeptSeedTests {
         }
     }
 
+    /// What a process leaves that is killed while it takes the lock away.
+    @Test func aDraftInClearIsNotLeftBesideALockedKey() throws {
+        try withVolume { volume in
+            try volume.lockSeed(under: passphrase, cost: cheap)
+            let draft = volume.path + "/seed.new"
+            let digits = Array(Hex.encode(seed.bytes).utf8)
+            for use in [
+                { try volume.lock(mountPoint: "/mnt").release() },
+                { _ = try? volume.unlockSeed(with: wrong) },
+            ] as [() throws -> Void] {
+                try WholeFile.create(draft, with: digits, permissions: 0o600)
+                let open = try Descriptor(opening: draft)
+                try use()
+                #expect(!WholeFile.exists(draft))
+                #expect(try open.read(at: 0, count: 100).allSatisfy { $0 == 0 })
+            }
+            #expect(try volume.keptSeed() == .locked(cheap))
+        }
+    }
+
     @Test func passphraseFilesHaveOneLine() throws {
         try withVolume { volume in
             let path = volume.path + "/passphrase"

@@ -114,8 +114,8 @@ struct KeyRotateCommand: ParsableCommand {
         if isInterrupted { Output.line("finished a rotation that was cut off") }
         Output.line(
             "volume \(name) has key generation \(key.generation);"
-                + " \(Readable.count(outcome.rewrapped)) file keys are wrapped anew,"
-                + " \(key.older.count) older keys are kept"
+                + " file keys wrapped anew: \(Readable.count(outcome.rewrapped));"
+                + " older keys kept: \(key.older.count)"
         )
     }
 }

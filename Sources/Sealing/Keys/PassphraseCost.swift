@@ -10,11 +10,11 @@ package struct PassphraseCost: Hashable, Sendable {
     /// More would let a file that somebody changed take a host's memory away.
     package static let memoryKiBAllowed: ClosedRange<UInt32> = 8...1 << 20
 
-    /// libsodium's INTERACTIVE: 64 MiB, 2 passes; some 0.1 s.
+    /// libsodium's INTERACTIVE: 64 MiB, 2 passes; a moment.
     package static let interactive = PassphraseCost(trusted: 2, memoryKiB: 64 << 10)
-    /// libsodium's MODERATE: 256 MiB, 3 passes; some 0.7 s.
+    /// libsodium's MODERATE: 256 MiB, 3 passes; about a second.
     package static let moderate = PassphraseCost(trusted: 3, memoryKiB: 256 << 10)
-    /// libsodium's SENSITIVE: 1 GiB, 4 passes; some 3.5 s.
+    /// libsodium's SENSITIVE: 1 GiB, 4 passes; several seconds.
     package static let sensitive = PassphraseCost(trusted: 4, memoryKiB: 1 << 20)
 
     package let passes: UInt32
