@@ -317,7 +317,7 @@ final class MetadataReader {
         let statement = try prepare(
             """
             SELECT id FROM stripe WHERE state = 2 AND live_bytes < payload_bytes * ? \
-            AND died IS NULL \
+            AND died IS NULL AND EXISTS(SELECT 1 FROM block WHERE block.stripe = stripe.id) \
             AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born) \
             ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
             """

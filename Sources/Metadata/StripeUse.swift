@@ -43,6 +43,7 @@ extension MetadataReader {
         )
         let sparse =
             "\(needed) AND live_bytes < payload_bytes * \(sparseBelow) "
+            + "AND EXISTS(SELECT 1 FROM block WHERE block.stripe = stripe.id) "
             + "AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born)"
         use.sparseStripes = try number("SELECT COUNT(*) \(sparse)")
         use.sparseBytes = try number("SELECT TOTAL(payload_bytes) \(sparse)")

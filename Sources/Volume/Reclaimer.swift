@@ -242,15 +242,16 @@ final class Reclaimer: Sendable {
     /// Makes the live blocks of stripes dirty of which less than a share is alive, the emptiest
     /// first.
     ///
-    /// - Returns: How many stripes there were.
+    /// - Returns: How many blocks there were.
     func rewriteStripes(liveBelow share: Double, limit: Int) throws(FileSystemError) -> Int {
-        let stripes = try metadata.sparseStripes(liveBelow: share, limit: limit)
-        for stripe in stripes {
+        var count = 0
+        for stripe in try metadata.sparseStripes(liveBelow: share, limit: limit) {
             for key in try metadata.blocks(in: stripe) {
+                count += 1
                 try rewrite(key.index, of: key.ino, in: stripe)
             }
         }
-        return stripes.count
+        return count
     }
 
     /// Does at once what is otherwise done every two seconds: gives stripes up and has shards

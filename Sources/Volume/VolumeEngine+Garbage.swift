@@ -27,12 +27,15 @@ extension VolumeEngine {
     package func collectGarbage() throws(FileSystemError) -> StripeUse {
         try placeAll { _ in }
         while true {
+            let before = try stripeUse().sparseBytes
             let moved = try reclaimer.rewriteStripes(
                 liveBelow: Self.sparseBelowWhenAsked,
                 limit: Self.sparseBatch
             )
             guard moved > 0 else { break }
             try uploader.drain { _ in }
+            // Blocks that programs write to just now, or that cannot be read, stay where they are.
+            guard try stripeUse().sparseBytes < before else { break }
         }
         _ = try checkpoints?.checkpoint()
         let deadline = Clock.monotonic() + Self.deletionMax
