@@ -45,6 +45,22 @@ package struct BlockLocation: Hashable, Sendable {
         )
     }
 
+    /// The mark of a block whose bytes are lost: reading it fails until it is overwritten or cut.
+    ///
+    /// `segmentBytes` as of its row before, if that is known: what was all zero stays so.
+    static func lost(plainBytes: UInt32, validBytes: UInt32, segmentBytes: [UInt32]) -> Self {
+        BlockLocation(
+            stripe: .lost,
+            offset: 0,
+            plainBytes: plainBytes,
+            validBytes: validBytes,
+            segmentBytes: segmentBytes
+        )
+    }
+
+    /// Whether its bytes are lost.
+    package var isLost: Bool { stripe == .lost }
+
     /// Bytes the block takes of its stripe's payload.
     package var sealedBytes: UInt64 { segmentBytes.reduce(0) { $0 + UInt64($1) } }
 

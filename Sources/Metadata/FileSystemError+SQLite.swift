@@ -15,7 +15,7 @@ extension FileSystemError {
             }
         let advice =
             error.isCorrupt
-            ? "; the file is damaged: 'mefs fsck' tells where, a copy of it put back mends it" : ""
+            ? "; the file is damaged: unmount, and 'mefs fsck' repairs it" : ""
         self.init(code, "metadata database: \(error)\(advice)")
     }
 }

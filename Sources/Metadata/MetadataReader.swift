@@ -309,17 +309,20 @@ final class MetadataReader {
         return try rows(statement, parameters, or: "a stripe") { StripeID(bytes: $0.blob(0)) }
     }
 
-    /// Placed stripes of which less than `fraction` is alive, the emptiest first.
+    /// Placed stripes of which less than `fraction` is alive, the emptiest first; also those that a
+    /// check asks to place anew.
     func sparseStripes(
         liveBelow fraction: Double,
         limit: Int
     ) throws(FileSystemError) -> [StripeID] {
         let statement = try prepare(
             """
-            SELECT id FROM stripe WHERE state = 2 AND live_bytes < payload_bytes * ? \
+            SELECT id FROM stripe WHERE state = 2 \
             AND died IS NULL AND EXISTS(SELECT 1 FROM block WHERE block.stripe = stripe.id) \
-            AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born) \
-            ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
+            AND ((live_bytes < payload_bytes * ? \
+            AND NOT EXISTS(SELECT 1 FROM snapshot WHERE version >= stripe.born)) \
+            OR '\(MetaKey.rewritePrefix)' || lower(hex(id)) IN ( \
+            SELECT key FROM meta WHERE value = 1)) ORDER BY live_bytes * 1.0 / payload_bytes LIMIT ?
             """
         )
         return try rows(statement, [.real(fraction), .integer(Int64(limit))], or: "a stripe") {
@@ -553,6 +556,18 @@ final class MetadataReader {
         }
     }
 
+    /// Shards that a check asks to look at.
+    func doubts(limit: Int) throws(FileSystemError) -> [String] {
+        let statement = try prepare(
+            "SELECT key FROM meta WHERE key >= ?1 AND key < ?1 || '~' AND value = 1 LIMIT ?2"
+        )
+        return try rows(
+            statement,
+            [.text(MetaKey.doubtPrefix), .integer(Int64(limit))],
+            or: "a doubt"
+        ) { $0.text(0) }
+    }
+
     // MARK: Rows
 
     /// Prepares what is asked too seldom to be kept.
@@ -598,7 +613,7 @@ final class MetadataReader {
         FileSystemError(
             .corrupt,
             "metadata database: \(what) holds values that no version of this program writes; "
-                + "restore the database from a backup"
+                + "unmount, and 'mefs fsck' repairs it"
         )
     }
 

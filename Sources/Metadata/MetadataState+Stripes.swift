@@ -344,5 +344,10 @@ extension MetadataState {
             }
         }
         markDirty(stripe)
+        if stripe.row.liveBlocks <= 0, stripe.row.state == .lost {
+            // Made by the check for its blocks, and of no use without them.
+            changes.removedStripes.insert(stripe.row.id)
+            stripes.remove(stripe.row.id)
+        }
     }
 }

@@ -325,6 +325,25 @@ extension MetadataStore {
         }
     }
 
+    /// Shards that `mefs fsck` has found missing or wrong and that nobody was told of yet, at most
+    /// `limit`; they are not given again.
+    package func takeDoubts(
+        limit: Int
+    ) throws(FileSystemError) -> [(stripe: StripeID, index: Int)] {
+        let keys = try scan { reader throws(FileSystemError) in try reader.doubts(limit: limit) }
+        guard !keys.isEmpty else { return [] }
+        try change { state throws(FileSystemError) in
+            for key in keys { state.setNumber(key, 0) }
+        }
+        return keys.compactMap { key in
+            let parts = key.dropFirst(MetaKey.doubtPrefix.count).split(separator: "_")
+            guard parts.count == 2, let stripe = StripeID(hex: String(parts[0])),
+                let index = Int(parts[1])
+            else { return nil }
+            return (stripe, index)
+        }
+    }
+
     /// The blocks whose current version the stripe holds.
     package func blocks(in stripe: StripeID) throws(FileSystemError) -> [BlockKey] {
         try scan { reader throws(FileSystemError) in try reader.blocks(in: stripe) }

@@ -203,6 +203,15 @@ enum MetaKey {
     /// Boot id of the host when nothing of a crash was left to make good.
     static let bootID = "boot_id"
 
+    /// How often `mefs fsck` has repaired the database: what was copied of it before another count
+    /// is behind.
+    static let fsckCount = "fsck_count"
+    /// Before a stripe's id: 1 if its blocks are to be placed anew, since it bears fewer losses
+    /// than it should.
+    static let rewritePrefix = "rewrite_"
+    /// Before a stripe's id, `_` and a shard's index: 1 if the shard is to be looked at.
+    static let doubtPrefix = "doubt_"
+
     /// The number of the last repair of a keeper's that was taken over.
     static func repairs(of keeper: NodeID) -> String { "repairs_\(keeper.hex)" }
 }

@@ -81,4 +81,6 @@ enum StripeState: Int64, Sendable {
     case placed = 2
     /// Nothing refers to it; its shards can be deleted at their providers.
     case dead = 3
+    /// The one stripe of blocks whose bytes are lost (`StripeID.lost`); it has no shards.
+    case lost = 4
 }

@@ -59,6 +59,14 @@ package struct Bytes16: Hashable, Sendable {
         (high, low) = pair
     }
 
+    /// Sixteen zero bytes.
+    static let zero = Bytes16(high: 0, low: 0)
+
+    private init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
     /// Takes 16 bytes of memory.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard let pair = Self.words(bytes) else { return nil }
@@ -170,7 +178,13 @@ package struct VolumeID: OpaqueID {
 /// Only its owner ever sees it.
 package struct StripeID: OpaqueID {
     package static let byteCount = 16
+    /// The stripe of blocks whose bytes are lost: all zeros, which chance never makes.
+    ///
+    /// No provider has anything of it.
+    package static let lost = StripeID(value: .zero)
     private let value: Bytes16
+
+    private init(value: Bytes16) { self.value = value }
 
     package init?(bytes: some Collection<UInt8>) {
         guard let value = Bytes16(bytes) else { return nil }

@@ -54,6 +54,16 @@ package final class Database {
     private var statements: [String: Statement] = [:]
     /// Written by the log's hook, which knows no Swift object.
     private let logFramesSeen: UnsafeMutablePointer<Int32>
+    private var interruption: Interruption?
+
+    /// What a running statement asks whether it must stop.
+    private final class Interruption {
+        let mustStop: () -> Bool
+        init(_ mustStop: @escaping () -> Bool) { self.mustStop = mustStop }
+    }
+
+    /// Instructions of SQLite's machine between two looks at `mustStop`: about a millisecond.
+    private static let interruptionStride: Int32 = 100_000
 
     /// Opens the database.
     ///
@@ -92,6 +102,7 @@ package final class Database {
 
     deinit {
         sqlite3_wal_hook(connection, nil, nil)
+        sqlite3_progress_handler(connection, 0, nil, nil)
         // Waits for nothing: the connection goes when its last statement does.
         sqlite3_close_v2(connection)
         logFramesSeen.deallocate()
@@ -140,6 +151,24 @@ package final class Database {
     ///
     /// Known only if `useWriteAheadLog` was called with `checkpointPages: 0`, else 0.
     package var logFrames: Int { Int(logFramesSeen.pointee) }
+
+    /// From now on statements fail (SQLITE_INTERRUPT) soon after `mustStop` says so, which is asked
+    /// on the thread that runs them.
+    package func interrupt(when mustStop: @escaping () -> Bool) {
+        let interruption = Interruption(mustStop)
+        self.interruption = interruption
+        sqlite3_progress_handler(
+            connection,
+            Self.interruptionStride,
+            { context in
+                guard let context else { return 0 }
+                // SAFETY: kept by the connection's object until the handler is taken away.
+                let interruption = Unmanaged<Interruption>.fromOpaque(context)
+                return interruption.takeUnretainedValue().mustStop() ? 1 : 0
+            },
+            Unmanaged.passUnretained(interruption).toOpaque()
+        )
+    }
 
     /// Prepares a statement for the caller to keep.
     package func prepare(_ sql: String) throws(SQLiteError) -> Statement {

@@ -21,6 +21,9 @@ package struct SQLiteError: Error, Sendable, CustomStringConvertible {
         self.init(extendedCode: status, message: "\(path): \(doing): \(reason)")
     }
 
+    /// `SQLITE_CORRUPT`, for who finds damage that SQLite only tells of.
+    package static let corruptCode = SQLITE_CORRUPT
+
     /// The disk (or quota, or the database's own size limit) is full.
     package var isFull: Bool { code == SQLITE_FULL }
     /// Another connection holds the lock, and `busy_timeout` is over.

@@ -80,13 +80,18 @@ final class Evictor: Sendable {
     ///
     /// - Returns: the bytes dropped.
     func evict(_ bytes: UInt64) throws(FileSystemError) -> UInt64 {
-        let rows = try metadata.residentClean(limit: Self.batchMax)
-        let files = Dictionary(grouping: rows, by: \.key.ino)
-            .map { (ino: $0.key, lastUse: contents.lastUse(of: $0.key), rows: $0.value) }
-            .sorted { $0.lastUse < $1.lastUse }
         var dropped: UInt64 = 0
-        for file in files where dropped < bytes {
-            dropped += try evict(file.rows.map(\.key.index), of: file.ino)
+        var last: BlockKey?
+        while dropped == 0 {
+            let rows = try metadata.residentClean(after: last, limit: Self.batchMax)
+            guard let end = rows.last else { break }
+            last = end.key
+            let files = Dictionary(grouping: rows, by: \.key.ino)
+                .map { (ino: $0.key, lastUse: contents.lastUse(of: $0.key), rows: $0.value) }
+                .sorted { $0.lastUse < $1.lastUse }
+            for file in files where dropped < bytes {
+                dropped += try evict(file.rows.map(\.key.index), of: file.ino)
+            }
         }
         return dropped
     }
@@ -153,8 +158,9 @@ final class Evictor: Sendable {
             var evicted: [BlockIndex] = []
             var bytes: UInt64 = 0
             for index in indices {
+                // What is left of a lost block is nowhere else.
                 guard var block = state.blocks[index.rawValue], block.dirtySince == nil,
-                    !block.resident.isEmpty
+                    !block.resident.isEmpty, block.location?.isLost != true
                 else { continue }
                 let segments = block.resident.rawValue.nonzeroBitCount * Geometry.segmentBytes
                 bytes += UInt64(min(segments, Int(block.location?.validBytes ?? 0)))

@@ -136,7 +136,13 @@ package final class VolumeEngine: Sendable {
         try custody?.start()
         try checkpoints?.start()
         if let heads = KeptHeads(of: self) { try snapshotKeeper?.start(heads) }
+        for doubt in try metadata.takeDoubts(limit: Self.doubtsMax) {
+            custody?.noteDoubt(doubt.index, of: doubt.stripe)
+        }
     }
+
+    /// Shards of which a check's doubts are handed on at one opening, as many as a custodian keeps.
+    private static let doubtsMax = 256
 
     /// Stops the threads and closes the database, after up to `drainSeconds` of uploading.
     ///

@@ -213,7 +213,7 @@ struct CheckDamageTests {
 
     @Test(arguments: damages)
     func damageIsFound(_ damage: Damage) throws {
-        try withSample { path in
+        try Self.withSample { path in
             try Database(path: path).executeScript(damage.sql)
             let found = try findings(in: path)
             let isFound = found.contains {
@@ -243,7 +243,7 @@ struct CheckDamageTests {
     }
 
     @Test func theSampleIsWhole() throws {
-        try withSample { path in
+        try Self.withSample { path in
             let report = try check(path)
             #expect(report.findings == [])
             #expect(report.inodes == 9)
@@ -254,7 +254,7 @@ struct CheckDamageTests {
 
     @Test(arguments: 0..<60)
     func strayBytesAreFoundOrHarmless(seed: UInt64) throws {
-        try withSample { path in
+        try Self.withSample { path in
             var random = SeededGenerator(seed: seed)
             let file = try Descriptor(opening: path, .readWrite)
             let size = try file.size()
@@ -275,39 +275,44 @@ struct CheckDamageTests {
 
     @Test(arguments: 0..<60)
     func randomValuesAreNoTrap(seed: UInt64) throws {
-        try withSample { path in
+        try Self.withSample { path in
             var random = SeededGenerator(seed: seed)
-            let database = try Database(path: path)
-            let columns = try database.query(
-                """
-                SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
-                WHERE m.type = 'table'
-                """
-            ) { ($0.text(0), $0.text(1)) }
-            let values: [Value] = [
-                .integer(.max), .integer(.min), -1, 0, 1_000_000_000_000, .real(0.5),
-                .real(.infinity), "", "text", .blob([]), .blob([0xff]), .blob(random.bytes(16)),
-                .blob(random.bytes(5_000)),
-            ]
-            for _ in 0..<8 {
-                guard let (table, column) = columns.randomElement(using: &random),
-                    let value = values.randomElement(using: &random)
-                else { continue }
-                let first = Int.random(in: 0..<4, using: &random)
-                // A value that a constraint refuses is no damage.
-                try? database.execute(
-                    """
-                    UPDATE OR IGNORE \(table) SET \(column)=?
-                    WHERE \(column) = (SELECT \(column) FROM \(table) LIMIT 1 OFFSET \(first))
-                    """,
-                    value
-                )
-            }
+            try Self.scramble(path, &random)
             let report = try check(path)
             for finding in report.findings {
                 #expect(!finding.message.contains("\n"))
                 #expect(finding.message.count <= 500)
             }
+        }
+    }
+
+    /// Puts a few values of any kind into a few places of the database.
+    static func scramble(_ path: String, _ random: inout SeededGenerator) throws {
+        let database = try Database(path: path)
+        let columns = try database.query(
+            """
+            SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
+            WHERE m.type = 'table'
+            """
+        ) { ($0.text(0), $0.text(1)) }
+        let values: [Value] = [
+            .integer(.max), .integer(.min), -1, 0, 1_000_000_000_000, .real(0.5),
+            .real(.infinity), "", "text", .blob([]), .blob([0xff]), .blob(random.bytes(16)),
+            .blob(random.bytes(5_000)),
+        ]
+        for _ in 0..<8 {
+            guard let (table, column) = columns.randomElement(using: &random),
+                let value = values.randomElement(using: &random)
+            else { continue }
+            let first = Int.random(in: 0..<4, using: &random)
+            // A value that a constraint refuses is no damage.
+            try? database.execute(
+                """
+                UPDATE OR IGNORE \(table) SET \(column)=?
+                WHERE \(column) = (SELECT \(column) FROM \(table) LIMIT 1 OFFSET \(first))
+                """,
+                value
+            )
         }
     }
 
@@ -331,7 +336,8 @@ struct CheckDamageTests {
         }
     }
 
-    private func withSample(_ body: (String) throws -> Void) throws {
+    /// Runs `body` with a closed store that has a bit of everything.
+    static func withSample(_ body: (String) throws -> Void) throws {
         try withNewStore { path in
             let store = try MetadataStore(opening: path)
             let directory = try store.make("d", .directory)

@@ -65,6 +65,12 @@ package struct CheckNote: Hashable, Sendable {
         case futureDirtyMark
         /// Shards at providers that did not answer, so that nothing is known of them.
         case unseenShard
+        /// Blocks that a check found lost: reading them fails.
+        case lostBlock
+        /// Stripes that bear fewer losses than they should, which the next mount places anew.
+        case rewrittenStripe
+        /// Shards that a check found missing or wrong, which the next mount rebuilds.
+        case doubtfulShard
     }
 
     package let kind: Kind

@@ -39,6 +39,14 @@ package struct CheckReport: Sendable {
         if count <= Self.findingsOfKindMax { findings.append(finding) }
     }
 
+    /// The same without findings of these kinds.
+    package func without(_ kinds: Set<CheckFinding.Kind>) -> CheckReport {
+        var report = self
+        report.findings.removeAll { kinds.contains($0.kind) }
+        report.counts = counts.filter { !kinds.contains($0.key) }
+        return report
+    }
+
     package mutating func note(_ kind: CheckNote.Kind, count: UInt64 = 1) {
         guard count > 0 else { return }
         if let index = notes.firstIndex(where: { $0.kind == kind }) {

@@ -13,7 +13,7 @@ extension CheckScan {
             ) THEN 'wrongBlockCount:it counts ' || i.blocks || ' blocks, and rows tell of '
                 || (SELECT COUNT(*) FROM (SELECT idx FROM block b WHERE b.ino = i.ino
                     UNION SELECT idx FROM residency r WHERE r.ino = i.ino))
-            WHEN EXISTS(SELECT 1 FROM block b WHERE b.ino = i.ino)
+            WHEN EXISTS(SELECT 1 FROM block b WHERE b.ino = i.ino AND b.stripe <> \(Bound.lost))
                 AND NOT EXISTS(SELECT 1 FROM file_key k WHERE k.ino = i.ino)
                 THEN 'missingKey:it has placed blocks, and the key to them is missing'
             END AS wrong
@@ -56,7 +56,10 @@ extension CheckScan {
                 THEN 'blockPastEnd:' || b.valid || ' bytes count, of a file of ' || i.size
             WHEN NOT EXISTS(SELECT 1 FROM stripe s WHERE s.id = b.stripe)
                 THEN 'blockWithoutStripe:stripe ' || lower(hex(b.stripe)) || ' does not exist'
-            WHEN NOT EXISTS(SELECT 1 FROM stripe s WHERE s.id = b.stripe AND s.state = 2)
+            WHEN NOT EXISTS(
+                SELECT 1 FROM stripe s WHERE s.id = b.stripe
+                AND s.state = CASE s.id WHEN \(Bound.lost) THEN 4 ELSE 2 END
+            )
                 THEN 'blockWithoutStripe:stripe ' || lower(hex(b.stripe)) || ' is not placed'
             END AS wrong
         FROM block b LEFT JOIN inode i ON i.ino = b.ino WHERE wrong IS NOT NULL

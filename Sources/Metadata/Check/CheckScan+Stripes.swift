@@ -9,10 +9,11 @@ extension CheckScan {
         SELECT 'stripe ' || lower(hex(s.id)), CASE
             WHEN typeof(s.id) <> 'blob' OR length(s.id) <> \(Bound.id)
                 THEN 'badStripe:' || length(s.id) || ' bytes are no id'
+            WHEN s.state = 4 AND s.id <> \(Bound.lost) THEN 'badStripe:state 4'
             WHEN typeof(s.k) <> 'integer' OR typeof(s.m) <> 'integer' OR s.k NOT BETWEEN 1 AND 254
                 OR s.m NOT BETWEEN 1 AND 254 OR s.k + s.m > 255
                 THEN 'badStripe:code ' || quote(s.k) || '+' || quote(s.m)
-            WHEN typeof(s.state) <> 'integer' OR s.state NOT BETWEEN 1 AND 3
+            WHEN typeof(s.state) <> 'integer' OR s.state NOT BETWEEN 1 AND 4
                 THEN 'badStripe:state ' || quote(s.state)
             WHEN typeof(s.shard_bytes) <> 'integer' OR s.shard_bytes % \(Geometry.leafBytes) <> 0
                 OR s.shard_bytes NOT BETWEEN \(Geometry.leafBytes) AND \(Geometry.shardBytesMax)
@@ -23,9 +24,14 @@ extension CheckScan {
                     / \(Geometry.leafBytes)
                 )) THEN 'badStripe:' || quote(s.payload_bytes) || ' bytes in shards of '
                     || s.shard_bytes
+            WHEN s.state = 4 THEN CASE WHEN EXISTS(SELECT 1 FROM shard h WHERE h.stripe = s.id)
+                THEN 'wrongShardCount:the stripe of lost blocks has shards' END
             WHEN s.state = 3 AND NOT EXISTS(SELECT 1 FROM shard h WHERE h.stripe = s.id)
                 THEN 'wrongShardCount:a dead stripe without shards'
-            WHEN s.state <> 3 THEN (
+            WHEN s.state <> 3 AND NOT EXISTS(
+                SELECT 1 FROM meta
+                WHERE key = '\(MetaKey.rewritePrefix)' || lower(hex(s.id)) AND value = 1
+            ) THEN (
                 SELECT CASE
                     WHEN COUNT(*) <> s.k + s.m OR MIN(h.idx) <> 0 OR MAX(h.idx) <> s.k + s.m - 1
                         THEN 'wrongShardCount:' || COUNT(*) || ' shards of ' || (s.k + s.m)

@@ -16,6 +16,8 @@ struct CheckScan: Sendable {
         static let block = Geometry.blockBytes
         static let segment = Geometry.segmentBytes
         static let id = StripeID.byteCount
+        /// The id of the stripe of lost blocks, as SQL writes it.
+        static let lost = "x'\(StripeID.lost.hex)'"
     }
 
     /// Makes the tables that the scans of names need, of sums over entries and directories.

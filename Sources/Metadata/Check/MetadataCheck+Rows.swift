@@ -17,6 +17,11 @@ extension MetadataCheck {
         package let dirtyBlocks: UInt64
     }
 
+    /// Whether the volume was closed in order when it was last in use.
+    package func wasClosed() throws(FileSystemError) -> Bool {
+        try reader().meta(MetaKey.clean) == 1
+    }
+
     /// What the database says of an inode; `nil` if it has none of that number.
     package func file(_ ino: InodeNumber) throws(FileSystemError) -> File? {
         guard let row = try reader().inode(ino) else { return nil }
@@ -50,6 +55,17 @@ extension MetadataCheck {
         from index: UInt64
     ) throws(FileSystemError) -> UInt64? {
         try reader().nextBlock(of: ino, from: index)
+    }
+
+    /// Whether the kernel was writing to the inode's cache file by itself: it knows more than the
+    /// rows, and the next mount learns from it.
+    package func isPassthrough(_ ino: InodeNumber) throws(FileSystemError) -> Bool {
+        try converting { () throws(SQLiteError) in
+            try database.integer(
+                "SELECT COUNT(*) FROM passthrough WHERE ino = ?",
+                .integer(Int64(clamping: ino.rawValue))
+            ) > 0
+        }
     }
 
     /// Inodes with blocks in the cache, in order, at most `limit`, from after `ino` on.

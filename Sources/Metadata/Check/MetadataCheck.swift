@@ -12,13 +12,13 @@ package final class MetadataCheck {
     /// Boot id of the host at the last opening; empty if the database does not tell.
     package private(set) var bootID = ""
     private let path: String
-    private let lock: FileLock
+    private let lock: FileLock?
     let database: Database
     private var keptReader: MetadataReader?
 
     /// Pages of 1 KiB that the connection keeps in memory: the upper levels of every tree of
     /// some millions of rows.
-    private static let cacheKiB = 65536
+    private var cacheKiB = 65536
 
     /// Damage to SQLite's own structure that is told of; the first lines say where it is.
     private static let damageLinesMax = 20
@@ -37,7 +37,35 @@ package final class MetadataCheck {
         }
     }
 
-    private static func lock(_ path: String) throws(FileSystemError) -> FileLock {
+    /// Looks at the database at `path` while a store of this process has it open: at what is
+    /// committed when `run` begins.
+    ///
+    /// `cacheKiB`: memory for pages of the database. `mustStop`: ends `run` early with
+    /// `inputOutput` once it says so.
+    package init(
+        besideStoreAt path: String,
+        cacheKiB: Int,
+        mustStop: @escaping () -> Bool
+    ) throws(FileSystemError) {
+        self.path = path
+        self.cacheKiB = cacheKiB
+        lock = nil
+        database = try converting { () throws(SQLiteError) in
+            let database = try Database(path: path, access: .readOnly)
+            database.interrupt(when: mustStop)
+            return database
+        }
+    }
+
+    /// Looks at `database` through a connection of somebody who sees to it that nobody else
+    /// changes it, in a transaction of theirs if one is open.
+    init(_ database: Database) {
+        path = database.path
+        lock = nil
+        self.database = database
+    }
+
+    static func lock(_ path: String) throws(FileSystemError) -> FileLock {
         do throws(FileLock.Failure) {
             return try FileLock(path + ".lock", note: "check of a volume")
         } catch {
@@ -61,7 +89,7 @@ package final class MetadataCheck {
     }
 
     /// Lets go of the database.
-    package func close() { lock.release() }
+    package func close() { lock?.release() }
 
     /// Checks everything that the database alone can tell.
     ///
@@ -73,7 +101,8 @@ package final class MetadataCheck {
         progress: (CheckProgress) -> Void = { _ in }
     ) throws(FileSystemError) -> Bool {
         let isOpen = try guarding(&report) { _ throws(SQLiteError) in
-            try database.execute("PRAGMA cache_size=-\(Self.cacheKiB)")
+            guard !database.isInTransaction else { return }
+            try database.execute("PRAGMA cache_size=-\(cacheKiB)")
             try database.execute("PRAGMA temp.journal_mode=OFF")
             // One view for all queries, and one look at the log.
             try database.execute("BEGIN")
@@ -210,9 +239,28 @@ package final class MetadataCheck {
         }
         if !report.wasCleanlyClosed { report.note(.uncleanStop) }
         report.note(.orphan, count: try rows("orphan"))
+        report.note(.lostBlock, count: try rows("block WHERE stripe = \(CheckScan.Bound.lost)"))
+        report.note(
+            .rewrittenStripe,
+            count: try rows(
+                "stripe WHERE state = 2 AND '\(MetaKey.rewritePrefix)' || lower(hex(id)) IN "
+                    + "(SELECT key FROM meta WHERE value = 1)"
+            )
+        )
+        report.note(.doubtfulShard, count: UInt64(try doubts().count))
         report.note(.placingStripe, count: try rows("stripe WHERE state <> 2 AND state = 1"))
         let now = Clock.now().nanosecondsSince1970
         report.note(.futureDirtyMark, count: try rows("residency WHERE dirty_since > \(now)"))
+    }
+
+    /// Shards that the next mount is to look at, as their marks name them.
+    func doubts() throws(SQLiteError) -> Set<String> {
+        Set(
+            try database.query(
+                "SELECT key FROM meta WHERE key >= ?1 AND key < ?1 || '~' AND value = 1",
+                .text(MetaKey.doubtPrefix)
+            ) { $0.text(0) }
+        )
     }
 
     // MARK: Errors

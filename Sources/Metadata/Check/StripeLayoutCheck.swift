@@ -12,7 +12,7 @@ struct StripeLayoutCheck {
     /// The longest sealed segment: what does not compress is stored, with a tag.
     ///
     /// Generous, since compression may lengthen: only a length that no segment can have matters.
-    private static let sealedSegmentMax = UInt32(2 * Geometry.segmentBytes)
+    static let sealedSegmentMax = UInt32(2 * Geometry.segmentBytes)
     /// Stripes between two reports of progress.
     private static let progressStride: UInt64 = 1024
 
@@ -21,6 +21,7 @@ struct StripeLayoutCheck {
         let isPlaced: Bool
         /// Whether only older heads refer to it.
         let isReleased: Bool
+        let isLost: Bool
         let payloadBytes: Int64
         let liveBlocks, liveBytes: Int64
         var subject: String { "stripe \(id)" }
@@ -59,6 +60,7 @@ struct StripeLayoutCheck {
                 id: id,
                 isPlaced: stripes.integer(1) == StripeState.placed.rawValue,
                 isReleased: !stripes.isNull(5),
+                isLost: stripes.integer(1) == StripeState.lost.rawValue,
                 payloadBytes: stripes.integer(2),
                 liveBlocks: stripes.integer(3),
                 liveBytes: stripes.integer(4)
@@ -92,12 +94,12 @@ struct StripeLayoutCheck {
                         + " \(count) of \(bytes)"
                 )
             )
-        } else if stripe.isPlaced, !stripe.isReleased, count == 0 {
+        } else if (stripe.isPlaced && !stripe.isReleased) || stripe.isLost, count == 0 {
             report.add(
                 CheckFinding(.wrongStripeCount, stripe.subject, "it is placed, and holds nothing")
             )
         }
-        checkOverlaps(places, of: stripe, &report)
+        if !stripe.isLost { checkOverlaps(places, of: stripe, &report) }
     }
 
     /// Where a block's sealed bytes lie; `nil` if its row tells nothing that can be counted.
@@ -124,7 +126,7 @@ struct StripeLayoutCheck {
         let end = UInt64(offset) + sealed
         if sealed == 0 {
             report.add(CheckFinding(.badBlock, key.subject, "it is placed, and takes no room"))
-        } else if end > UInt64(clamping: stripe.payloadBytes) {
+        } else if end > UInt64(clamping: stripe.payloadBytes), !stripe.isLost {
             report.add(
                 CheckFinding(
                     .blockOutsideStripe,

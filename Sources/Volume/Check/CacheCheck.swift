@@ -15,6 +15,7 @@ struct CacheCheck {
     private let isSettled: Bool
     private let didHostGoDown: Bool
     private let isKnown: Bool
+    private let faults: VolumeFaults?
 
     /// Whether clean blocks that are called cached have the placed bytes: it is this volume's
     /// cache, and no power cut may have left it behind its rows.
@@ -26,8 +27,10 @@ struct CacheCheck {
     init(
         _ configuration: VolumeConfiguration,
         _ metadata: MetadataCheck,
-        _ report: CheckReport
+        _ report: CheckReport,
+        faults: VolumeFaults? = nil
     ) throws(FileSystemError) {
+        self.faults = faults
         self.configuration = configuration
         self.metadata = metadata
         isSettled = report.wasCleanlyClosed
@@ -63,6 +66,7 @@ struct CacheCheck {
                     // A row of it was told of before.
                     case .corrupt: continue
                     case .inputOutput:
+                        faults?.add(.unreadableFile(ino))
                         report.add(CheckFinding(.unreadableCacheFile, path, error.message))
                     default: throw error
                     }
@@ -125,6 +129,7 @@ struct CacheCheck {
         let unsynced = didHostGoDown ? try unsyncedBlocks(of: file.ino) : 0
         report.note(.unsyncedChange, count: unsynced)
         guard file.dirtyBlocks > unsynced else { return }
+        faults?.add(.missingFile(file.ino, onlySynced: didHostGoDown))
         report.add(
             CheckFinding(
                 .cacheFileMissing,
@@ -154,6 +159,7 @@ struct CacheCheck {
         _ report: inout CheckReport
     ) throws(FileSystemError) {
         guard let file = try metadata.file(ino), file.isRegular else {
+            faults?.add(.fileOfNobody(ino))
             if isSettled {
                 report.add(
                     CheckFinding(
@@ -167,6 +173,7 @@ struct CacheCheck {
             }
             return
         }
+        guard try !metadata.isPassthrough(ino) else { return }
         let descriptor = try onDisk { () throws(DiskError) in try Descriptor(opening: path) }
         var check = try CacheFileCheck(
             ino,
@@ -174,7 +181,8 @@ struct CacheCheck {
             fileBytes: file.size,
             metadata,
             isSettled: isSettled,
-            didHostGoDown: didHostGoDown
+            didHostGoDown: didHostGoDown,
+            faults: faults
         )
         try check.run(into: &report)
     }

@@ -11,6 +11,7 @@ struct CacheFileCheck {
     private let metadata: MetadataCheck
     private let isSettled: Bool
     private let didHostGoDown: Bool
+    private let faults: VolumeFaults?
     /// The parts of the cache file that are not holes.
     private let data: [Range<UInt64>]
     /// Blocks of the window looked at last, by index.
@@ -28,8 +29,10 @@ struct CacheFileCheck {
         fileBytes: UInt64,
         _ metadata: MetadataCheck,
         isSettled: Bool,
-        didHostGoDown: Bool
+        didHostGoDown: Bool,
+        faults: VolumeFaults? = nil
     ) throws(FileSystemError) {
+        self.faults = faults
         self.ino = ino
         self.file = file
         self.fileBytes = fileBytes
@@ -76,6 +79,7 @@ struct CacheFileCheck {
             return
         }
         guard block.index.offset < fileBytes, cachedBytes <= block.index.offset else { return }
+        faults?.add(.shortFile(BlockKey(ino, block.index)))
         report.add(
             CheckFinding(
                 .cacheFileShort,
@@ -98,6 +102,7 @@ struct CacheFileCheck {
             guard end <= Int(location.validBytes) else { continue }
             let range = block.index.offset + UInt64(start)..<block.index.offset + UInt64(end)
             guard !holdsData(range) else { continue }
+            faults?.add(.hole(BlockKey(ino, block.index), segment: segment))
             report.add(
                 CheckFinding(
                     .cacheHole,
@@ -165,6 +170,7 @@ struct CacheFileCheck {
             return
         }
         let isPastEnd = found >= fileBytes
+        faults?.add(.strayBytes(ino, start..<range.upperBound))
         report.add(
             CheckFinding(
                 isPastEnd ? .cacheBytesPastEnd : .cacheBytesInHole,

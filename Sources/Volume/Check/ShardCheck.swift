@@ -23,6 +23,7 @@ struct ShardCheck {
     private let network: any StorageNetwork
     private let isDeep: Bool
     private let comparesCache: Bool
+    private let faults: VolumeFaults?
 
     /// `comparesCache`: whether the cache is the one the metadata speaks of, and its clean blocks
     /// are what was placed.
@@ -31,8 +32,10 @@ struct ShardCheck {
         _ metadata: MetadataCheck,
         _ network: any StorageNetwork,
         isDeep: Bool,
-        comparesCache: Bool
+        comparesCache: Bool,
+        faults: VolumeFaults? = nil
     ) {
+        self.faults = faults
         self.configuration = configuration
         self.metadata = metadata
         self.network = network
@@ -114,12 +117,14 @@ struct ShardCheck {
                     report.shardsSeen += 1
                     right.append((shard.index, bytes))
                 case .unseen: unseen += 1
-                case .missing: report.add(finding(.shardMissing, shard, of: stripe, "is not there"))
-                case .wrong(let what): report.add(finding(.wrongShard, shard, of: stripe, what))
+                case .missing:
+                    try add(.shardMissing, shard, of: stripe, "is not there", &report)
+                case .wrong(let what): try add(.wrongShard, shard, of: stripe, what, &report)
                 }
             }
             report.note(.unseenShard, count: UInt64(unseen))
             if right.count + unseen < stripe.code.k {
+                faults?.add(.lostStripe(stripe.id))
                 report.add(
                     CheckFinding(
                         .stripeLost,
@@ -133,7 +138,8 @@ struct ShardCheck {
                     configuration,
                     metadata,
                     stripe,
-                    comparesCache: comparesCache
+                    comparesCache: comparesCache,
+                    faults: faults
                 ).run(shards: right, into: &report)
             }
         }
@@ -167,16 +173,23 @@ struct ShardCheck {
         }
     }
 
-    private func finding(
+    /// A shard that is not as it should be; noted if the next mount is asked to see to it already.
+    private func add(
         _ kind: CheckFinding.Kind,
         _ shard: ShardRecord,
         of stripe: StripeRecord,
-        _ what: String
-    ) -> CheckFinding {
-        CheckFinding(
-            kind,
-            "shard \(shard.index) of stripe \(stripe.id)",
-            "shard \(shard.shard) at provider \(shard.provider): \(what)"
+        _ what: String,
+        _ report: inout CheckReport
+    ) throws(FileSystemError) {
+        // The mark is counted with the rows of the database.
+        if try metadata.isDoubted(shard.index, of: stripe.id) { return }
+        faults?.add(.doubt(shard.index, of: stripe.id))
+        report.add(
+            CheckFinding(
+                kind,
+                "shard \(shard.index) of stripe \(stripe.id)",
+                "shard \(shard.shard) at provider \(shard.provider): \(what)"
+            )
         )
     }
 }

@@ -11,13 +11,16 @@ struct StripeContentCheck {
     private let metadata: MetadataCheck
     private let stripe: StripeRecord
     private let comparesCache: Bool
+    private let faults: VolumeFaults?
 
     init(
         _ configuration: VolumeConfiguration,
         _ metadata: MetadataCheck,
         _ stripe: StripeRecord,
-        comparesCache: Bool
+        comparesCache: Bool,
+        faults: VolumeFaults? = nil
     ) {
+        self.faults = faults
         self.configuration = configuration
         self.metadata = metadata
         self.stripe = stripe
@@ -30,6 +33,7 @@ struct StripeContentCheck {
         into report: inout CheckReport
     ) throws(FileSystemError) {
         guard let payload = payload(shards) else {
+            faults?.add(.lostStripe(stripe.id))
             report.add(
                 CheckFinding(.stripeLost, "stripe \(stripe.id)", "its shards cannot be decoded")
             )
@@ -44,6 +48,7 @@ struct StripeContentCheck {
                 try compare(plain, location, block, key, &report)
             } catch {
                 guard error.code == .corrupt else { throw error }
+                faults?.add(.unreadableBlock(key))
                 report.add(CheckFinding(.unreadableBlock, key.subject, error.message))
             }
         }
@@ -149,7 +154,9 @@ struct StripeContentCheck {
         _ key: Metadata::BlockKey,
         _ report: inout CheckReport
     ) throws(FileSystemError) {
-        guard comparesCache, block.dirtySince == nil, block.resident != 0 else { return }
+        guard comparesCache, block.dirtySince == nil, block.resident != 0,
+            try !metadata.isPassthrough(key.ino)
+        else { return }
         let path = CacheStore.path(of: key.ino, in: configuration.cacheDirectory)
         // Without the file nothing counts as cached.
         guard WholeFile.exists(path) else { return }
@@ -158,6 +165,7 @@ struct StripeContentCheck {
         do throws(DiskError) {
             cached = try Descriptor(opening: path).read(at: key.index.offset, count: valid)
         } catch {
+            faults?.add(.unreadableFile(key.ino))
             report.add(CheckFinding(.unreadableCacheFile, path, error.description))
             return
         }
@@ -168,6 +176,7 @@ struct StripeContentCheck {
             let from = min(valid, segment * Geometry.segmentBytes)
             let to = min(valid, from + Geometry.segmentBytes)
             guard cached[from..<to] != plain[from..<to] else { continue }
+            faults?.add(.wrongBytes(key, segment: segment))
             report.add(
                 CheckFinding(
                     .wrongCacheBytes,

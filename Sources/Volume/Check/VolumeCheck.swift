@@ -24,6 +24,17 @@ package enum VolumeCheck {
         deep: Bool = false,
         progress: (CheckProgress) -> Void = { _ in }
     ) throws(FileSystemError) -> CheckReport {
+        try run(configuration, network: network, deep: deep, faults: nil, progress: progress)
+    }
+
+    /// The same; `faults` is told what a repair has to know of the cache and of providers.
+    static func run(
+        _ configuration: VolumeConfiguration,
+        network: (any StorageNetwork)?,
+        deep: Bool,
+        faults: VolumeFaults?,
+        progress: (CheckProgress) -> Void
+    ) throws(FileSystemError) -> CheckReport {
         var report = CheckReport()
         let path = configuration.metadataPath
         guard WholeFile.exists(path) else {
@@ -43,10 +54,10 @@ package enum VolumeCheck {
         let cacheLock = try lockCache(configuration)
         defer { cacheLock?.release() }
         guard try metadata.run(into: &report, progress: progress) else { return report }
-        let cache = try CacheCheck(configuration, metadata, report)
+        let cache = try CacheCheck(configuration, metadata, report, faults: faults)
         try cache.run(into: &report, progress: progress)
         if deep {
-            try checkKeys(configuration, metadata, &report, progress)
+            try checkKeys(configuration, metadata, faults, &report, progress)
         }
         if let network {
             let shards = ShardCheck(
@@ -54,7 +65,8 @@ package enum VolumeCheck {
                 metadata,
                 network,
                 isDeep: deep,
-                comparesCache: cache.holdsPlacedBytes
+                comparesCache: cache.holdsPlacedBytes,
+                faults: faults
             )
             try shards.run(into: &report, progress: progress)
         }
@@ -62,7 +74,7 @@ package enum VolumeCheck {
     }
 
     /// `nil` if there is no cache directory.
-    private static func lockCache(
+    static func lockCache(
         _ configuration: VolumeConfiguration
     ) throws(FileSystemError) -> FileLock? {
         guard Directory.isDirectory(configuration.cacheDirectory) else { return nil }
@@ -83,6 +95,7 @@ package enum VolumeCheck {
     private static func checkKeys(
         _ configuration: VolumeConfiguration,
         _ metadata: MetadataCheck,
+        _ faults: VolumeFaults?,
         _ report: inout CheckReport,
         _ progress: (CheckProgress) -> Void
     ) throws(FileSystemError) {
@@ -94,7 +107,9 @@ package enum VolumeCheck {
             for (ino, wrapped) in keys {
                 do throws(SealingError) {
                     _ = try configuration.key.unwrap(wrapped, for: ino)
+                    faults?.noteOpenedKey()
                 } catch {
+                    faults?.add(.wrongKey(ino))
                     report.add(
                         CheckFinding(
                             .wrongKey,

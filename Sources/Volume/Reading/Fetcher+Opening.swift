@@ -33,6 +33,13 @@ extension Fetcher {
             guard let (location, missing) = known, let span = missing.span else {
                 return .success(nil)
             }
+            guard !location.isLost else {
+                throw FileSystemError(
+                    .corrupt,
+                    "block \(request.index.rawValue) is lost, as 'mefs fsck' noted; it can be"
+                        + " overwritten or cut off"
+                )
+            }
             let fileKey = try fileKey(of: content)
             guard let stripe = try stripe(at: location, of: request.index, in: content) else {
                 return .success(nil)
