@@ -121,6 +121,8 @@ extension VolumeStatus {
         passthroughOpeningsTotal = status.passthroughOpeningsTotal
         lastError = status.lastError
         shardErrors = status.shardErrors
+        lastCheck = status.lastCheck?.text
+        checkFindings = status.lastCheck?.findings
         delegatedTo = status.delegatedTo.map(\.short)
         if let custody = status.custody { fill(from: custody, at: Clock.now()) }
         auditError = auditError ?? status.delegationError

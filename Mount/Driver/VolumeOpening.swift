@@ -146,6 +146,7 @@ struct VolumeOpening {
             metadataPath: directory.metadataPath,
             cacheDirectory: directory.cacheDirectory
         )
+        configuration.checksAfterCrash = true
         configuration.discardsLostChanges = options.discardsLostChanges
         if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
         if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }

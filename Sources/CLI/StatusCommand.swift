@@ -69,6 +69,7 @@ extension VolumeStatus {
             ])
         }
         rows += custodyRows
+        if let lastCheck { rows.append(["check", lastCheck]) }
         if let lastError { rows.append(["error", lastError]) }
         rows += shardErrors.suffix(5).map { ["shard", $0] }
         return rows

@@ -134,6 +134,11 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var passthroughOpenings: UInt64?
     package var passthroughOpeningsTotal: UInt64?
 
+    /// How the check of the metadata after an unclean stop has ended; `nil` if there was none.
+    package var lastCheck: String?
+    /// What it has found.
+    package var checkFindings: UInt64?
+
     /// Why data is not getting through, if it is not.
     package var lastError: String?
     /// Recent failures of single shards, newest last.

@@ -60,6 +60,9 @@ package struct VolumeConfiguration: Sendable {
         package init(owner: SigningKey) { self.owner = owner }
     }
 
+    /// Whether the rows of the metadata are checked in the background after an unclean stop.
+    package var checksAfterCrash = false
+
     /// How its shards are looked after; `nil` for not at all.
     package var custody: Custody?
 

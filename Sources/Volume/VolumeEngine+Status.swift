@@ -29,6 +29,8 @@ package struct EngineStatus: Sendable {
     package let oldestDirtyAgeSeconds: Double?
     /// How its shards are looked after; `nil` if nobody does.
     package let custody: CustodyStatus?
+    /// What the check after an unclean stop has come to; `nil` if there was none.
+    package let lastCheck: CrashCheck.State?
     /// Who looks after them while the volume is not open.
     package let delegatedTo: [NodeID]
     /// Why nobody would although somebody should.
@@ -66,6 +68,7 @@ extension VolumeEngine {
                 max(0, Clock.now().seconds(since: $0))
             },
             custody: custody?.custodian.status,
+            lastCheck: crashCheck?.state,
             delegatedTo: custody?.delegation.flatMap { $0.isDelegated ? [$0.keeper] : nil } ?? [],
             delegationError: custody?.delegation?.trouble
         )

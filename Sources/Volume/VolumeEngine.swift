@@ -33,6 +33,8 @@ package final class VolumeEngine: Sendable {
     let custody: VolumeCustody?
     let checkpoints: CheckpointWriter?
     let snapshotKeeper: SnapshotKeeper?
+    /// The check after an unclean stop; `nil` if the volume was closed in order.
+    let crashCheck: CrashCheck?
     let logger: Logger
     private let isClosed = Mutex(false)
 
@@ -49,6 +51,8 @@ package final class VolumeEngine: Sendable {
         self.network = network
         self.logger = logger
         metadata = try Self.openMetadata(configuration)
+        let mustCheck = configuration.checksAfterCrash && !metadata.wasCleanlyClosed
+        crashCheck = mustCheck ? CrashCheck(configuration.metadataPath, logger: logger) : nil
         cache = try CacheStore(directory: configuration.cacheDirectory)
         try Self.recover(
             configuration,
@@ -139,6 +143,7 @@ package final class VolumeEngine: Sendable {
         for doubt in try metadata.takeDoubts(limit: Self.doubtsMax) {
             custody?.noteDoubt(doubt.index, of: doubt.stripe)
         }
+        try crashCheck?.start()
     }
 
     /// Shards of which a check's doubts are handed on at one opening, as many as a custodian keeps.
@@ -158,6 +163,7 @@ package final class VolumeEngine: Sendable {
         else {
             return 0
         }
+        crashCheck?.stop()
         passthrough.finish()
         if drainSeconds > 0, metadata.totals.dirtyBytes > 0 {
             do throws(FileSystemError) {
