@@ -220,11 +220,11 @@ crash_mount() {
     umount -l "$mnt"
 }
 
-# check_volume NAME WHEN [--deep]: `mefs fsck` of a volume that is not mounted finds nothing; counts
+# check_volume NAME WHEN [--deep]: `mefs fsck -n` of a volume that is not mounted finds nothing; counts
 # in `checks`. A program that has no fsck yet is not asked.
 check_volume() {
     [[ $(mefs --help) == *$'\n'*' fsck '* ]] || return 0
-    mefs fsck "$1" "${@:3}" >"$work/log/fsck" 2>&1 || die "$2: mefs fsck: $(head -n 20 "$work/log/fsck")"
+    mefs fsck -n "$1" "${@:3}" >"$work/log/fsck" 2>&1 || die "$2: mefs fsck: $(head -n 20 "$work/log/fsck")"
     checks=$((${checks-0} + 1))
 }
 
