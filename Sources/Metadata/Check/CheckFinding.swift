@@ -19,6 +19,8 @@ package struct CheckFinding: Hashable, Sendable, CustomStringConvertible {
         case badStripe, blockWithoutStripe, blockOutsideStripe, overlappingBlocks
         case wrongStripeCount, badShard, shardOfNobody, wrongShardCount, sharedProvider
         case deadShardInUse
+        // Checkpoints and kept heads.
+        case badCheckpoint, badSnapshot
         // The cache directory.
         case cacheMissing, cacheFileMissing, cacheFileShort, cacheHole, cacheBytesInHole
         case cacheBytesPastEnd, cacheFileOfNobody, wrongCacheBytes, unreadableCacheFile

@@ -190,6 +190,7 @@ package final class MetadataCheck {
             try database.executeScript(CheckScan.dropNamesTables)
             try scan(CheckScan.content, .content, &report, progress)
             try scan(CheckScan.stripes, .stripes, &report, progress)
+            try scan(CheckScan.checkpoints, .stripes, &report, progress)
             try StripeLayoutCheck(database).run(into: &report, progress: progress)
         }
     }

@@ -109,8 +109,10 @@ enum DatabaseMending {
             try database.execute("PRAGMA application_id=\(Schema.applicationID)")
             try database.execute("PRAGMA user_version=\(Schema.version)")
             report.add(RepairAction(database.path, "is marked as a volume's database again"))
-        } else if let script = Schema.upgrades[version] {
-            try database.executeScript(script)
+        } else if version > 0, version < Schema.version {
+            for older in version..<Schema.version {
+                if let script = Schema.upgrades[older] { try database.executeScript(script) }
+            }
             try database.execute("PRAGMA user_version=\(Schema.version)")
             report.add(RepairAction(database.path, "is brought to format \(Schema.version)"))
         }

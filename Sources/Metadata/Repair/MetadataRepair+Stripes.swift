@@ -272,7 +272,9 @@ extension MetadataRepair {
     /// Adds up what of each stripe is alive; one of which nothing is, is dead.
     func countStripes() throws(SQLiteError) {
         var alive: [StripeID: (blocks: Int64, bytes: Int64)] = [:]
-        let blocks = try database.prepare("SELECT stripe, segments FROM block")
+        let blocks = try database.prepare(
+            "SELECT stripe, segments FROM block UNION ALL SELECT stripe, segments FROM checkpoint"
+        )
         while try blocks.step() {
             guard let id = StripeID(bytes: blocks.blob(0)) else { continue }
             var sum = alive[id] ?? (0, 0)
@@ -280,9 +282,18 @@ extension MetadataRepair {
             sum.bytes += Int64(clamping: Self.sealedBytes(blocks.blob(1)) ?? 0)
             alive[id] = sum
         }
-        let stripes = try rows("SELECT id, live_blocks, live_bytes, state FROM stripe") { row in
+        // What nothing holds any more, heads may: it is given up when they are gone.
+        let version = try database.integer(
+            "SELECT value FROM meta WHERE key = ? AND typeof(value) = 'integer'",
+            .text(MetaKey.openVersion)
+        )
+        let stripes = try rows("SELECT id, live_blocks, live_bytes, state, died FROM stripe") {
+            row in
             StripeID(bytes: row.blob(0)).map {
-                (id: $0, blocks: row.integer(1), bytes: row.integer(2), state: row.integer(3))
+                (
+                    id: $0, blocks: row.integer(1), bytes: row.integer(2), state: row.integer(3),
+                    isReleased: !row.isNull(4)
+                )
             }
         }
         for stripe in stripes {
@@ -305,7 +316,17 @@ extension MetadataRepair {
                 }
             }
             guard sum.blocks == 0 else { continue }
-            if stripe.state == StripeState.placed.rawValue {
+            if stripe.state == StripeState.placed.rawValue, version > 0 {
+                guard !stripe.isReleased else { continue }
+                try run(
+                    "UPDATE stripe SET died = ? WHERE id = ?",
+                    .integer(version),
+                    .blob(stripe.id.bytes)
+                )
+                report.add(
+                    RepairAction("stripe \(stripe.id)", "holds nothing: only older heads need it")
+                )
+            } else if stripe.state == StripeState.placed.rawValue {
                 try run("UPDATE stripe SET state = 3 WHERE id = ?", .blob(stripe.id.bytes))
                 report.add(RepairAction("stripe \(stripe.id)", "holds nothing: it is dead"))
             } else if stripe.state == StripeState.lost.rawValue {

@@ -92,6 +92,7 @@ package final class MetadataRepair {
     package func commit() throws(FileSystemError) {
         guard trial == nil, report.count > 0 || edits > 0 else { return database.rollback() }
         try converting { () throws(SQLiteError) in
+            try askForBase()
             try database.execute(
                 "INSERT INTO meta(key, value) VALUES(?, 1) "
                     + "ON CONFLICT(key) DO UPDATE SET value = CASE typeof(value) "
@@ -128,6 +129,8 @@ package final class MetadataRepair {
         case .blockCounts: try countBlocks()
         case .heldBytes: try countHeldBytes()
         case .stripeCounts: try countStripes()
+        case .snapshots: try repairSnapshots()
+        case .checkpoint: try repairCheckpoint()
         }
     }
 

@@ -30,6 +30,8 @@ package enum RepairStep: Int, Sendable, CaseIterable, Comparable {
     /// Blocks that are counted and have no row.
     case blockCounts
     case heldBytes
+    case snapshots
+    case checkpoint
     case stripeCounts
 
     package static func < (lhs: Self, rhs: Self) -> Bool { lhs.rawValue < rhs.rawValue }
@@ -62,6 +64,8 @@ package enum RepairStep: Int, Sendable, CaseIterable, Comparable {
             .deadShardInUse:
             [.stripes, .shards, .blocks, .stripeCounts]
         case .wrongStripeCount: [.stripeCounts]
+        case .badCheckpoint: [.checkpoint, .stripeCounts]
+        case .badSnapshot: [.snapshots]
         case .databaseMissing, .databaseDamaged, .overlappingBlocks, .cacheMissing,
             .cacheFileMissing, .cacheFileShort, .cacheHole, .cacheBytesInHole, .cacheBytesPastEnd,
             .cacheFileOfNobody, .wrongCacheBytes, .unreadableCacheFile, .shardMissing, .wrongShard,
