@@ -80,18 +80,13 @@ final class Evictor: Sendable {
     ///
     /// - Returns: the bytes dropped.
     func evict(_ bytes: UInt64) throws(FileSystemError) -> UInt64 {
+        let rows = try metadata.residentClean(limit: Self.batchMax)
+        let files = Dictionary(grouping: rows, by: \.key.ino)
+            .map { (ino: $0.key, lastUse: contents.lastUse(of: $0.key), rows: $0.value) }
+            .sorted { $0.lastUse < $1.lastUse }
         var dropped: UInt64 = 0
-        var last: BlockKey?
-        while dropped == 0 {
-            let rows = try metadata.residentClean(after: last, limit: Self.batchMax)
-            guard let end = rows.last else { break }
-            last = end.key
-            let files = Dictionary(grouping: rows, by: \.key.ino)
-                .map { (ino: $0.key, lastUse: contents.lastUse(of: $0.key), rows: $0.value) }
-                .sorted { $0.lastUse < $1.lastUse }
-            for file in files where dropped < bytes {
-                dropped += try evict(file.rows.map(\.key.index), of: file.ino)
-            }
+        for file in files where dropped < bytes {
+            dropped += try evict(file.rows.map(\.key.index), of: file.ino)
         }
         return dropped
     }

@@ -131,6 +131,7 @@ package final class VolumeEngine: Sendable {
         snapshotKeeper = checkpoints.map { _ in SnapshotKeeper(logger: logger) }
         // Before any thread is started, which nobody would end.
         try checkpoints?.prepare()
+        let doubts = try custody == nil ? [] : metadata.takeDoubts(limit: Self.doubtsMax)
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
         try fetcher.start()
         try uploader.start()
@@ -138,11 +139,9 @@ package final class VolumeEngine: Sendable {
         try evictor.start()
         try settler.start()
         try custody?.start()
+        for doubt in doubts { custody?.noteDoubt(doubt.index, of: doubt.stripe) }
         try checkpoints?.start()
         if let heads = KeptHeads(of: self) { try snapshotKeeper?.start(heads) }
-        for doubt in try metadata.takeDoubts(limit: Self.doubtsMax) {
-            custody?.noteDoubt(doubt.index, of: doubt.stripe)
-        }
         try crashCheck?.start()
     }
 

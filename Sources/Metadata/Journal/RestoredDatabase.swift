@@ -168,6 +168,7 @@ package final class RestoredDatabase {
                 try statement.bind(all: snapshot.values)
                 try statement.run()
             }
+            try journal(behind, snapshot, after: parts.map(\.last).max() ?? 0)
             try setMeta(head, through: parts.map(\.last).max() ?? 0)
             try database.execute("PRAGMA application_id=\(Schema.applicationID)")
             try database.execute("PRAGMA user_version=\(Schema.version)")
@@ -232,6 +233,32 @@ package final class RestoredDatabase {
             AND id NOT IN (SELECT stripe FROM block) AND id NOT IN (SELECT stripe FROM checkpoint)
             """,
             .integer(Int64(clamping: version))
+        )
+    }
+
+    /// Has the next head tell what no piece does: that this one is kept, and what became of files
+    /// that were behind.
+    private func journal(
+        _ behind: [BlockKey],
+        _ snapshot: SnapshotRow?,
+        after last: Int64
+    ) throws(SQLiteError) {
+        var records = ByteWriter()
+        if let snapshot { JournalRecord(.snapshot, .put, snapshot.values).write(to: &records) }
+        let inode = try database.prepare("SELECT \(InodeRow.columns) FROM inode WHERE ino=?")
+        let columns = Int32(JournalTable.inode.columns.count)
+        for ino in Set(behind.map(\.ino)) {
+            try inode.bind(1, Int64(ino.rawValue))
+            defer { inode.reset() }
+            guard try inode.step() else { continue }
+            let values = (0..<columns).map { inode.value($0) }
+            JournalRecord(.inode, .put, values).write(to: &records)
+        }
+        guard !records.bytes.isEmpty else { return }
+        try database.execute(
+            "INSERT INTO journal(seq, records) VALUES(?,?)",
+            .integer(last + 1),
+            .blob(records.bytes)
         )
     }
 
