@@ -199,7 +199,8 @@ package final class Trial: Sendable {
             try finale.drain()
         }
         try check(withNetwork: true, deep: true)
-        if scene.checkpointInterval != nil { try moveElsewhere() }
+        // The second time from what the recovered volume has brought to the network.
+        for _ in 0..<2 where scene.checkpointInterval != nil { try moveElsewhere() }
         network.destroy(scene.code.m)
         let losesCache = state.withLock { Bool.random(using: &$0.random) }
         try lastLife(losesCache: losesCache) { [scene] finale in

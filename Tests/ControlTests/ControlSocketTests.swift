@@ -36,6 +36,20 @@ private final class FakeMount: ControlHandler {
         throw ControlFailure(.diskFull, "the disk is full: make room")
     }
 
+    func collectGarbage(isDryRun: Bool) throws(ControlFailure) -> GarbageReport {
+        GarbageReport(
+            liveBytes: isDryRun ? 1 : 2,
+            neededBytes: 3,
+            snapshotBytes: 4,
+            snapshotStripes: 5,
+            waitingBytes: 6,
+            waitingStripes: 7,
+            deadShards: 8,
+            sparseStripes: 9,
+            sparseBytes: .max
+        )
+    }
+
     func stop(
         drainSeconds: Double,
         progress: (SyncProgress) -> Void
@@ -193,6 +207,15 @@ struct ControlSocketTests {
             #expect(throws: ControlFailure.self) { try client.auditExport(provider: "no id") }
             // The connection is still good.
             #expect(try client.auditExport(provider: "ab").count == 2)
+        }
+    }
+
+    @Test func whatIsKeptAtProvidersIsTold() throws {
+        try withServer { path, _, _ in
+            let client = try ControlClient(path: path)
+            #expect(try client.collectGarbage(isDryRun: true).liveBytes == 1)
+            let report = try client.collectGarbage(isDryRun: false)
+            #expect(report.liveBytes == 2 && report.sparseBytes == .max)
         }
     }
 

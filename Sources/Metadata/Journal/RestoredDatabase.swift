@@ -168,7 +168,7 @@ package final class RestoredDatabase {
                 try statement.bind(all: snapshot.values)
                 try statement.run()
             }
-            try journal(behind, snapshot, after: parts.map(\.last).max() ?? 0)
+            try journal(stripes, behind, snapshot, after: parts.map(\.last).max() ?? 0)
             try setMeta(head, through: parts.map(\.last).max() ?? 0)
             try database.execute("PRAGMA application_id=\(Schema.applicationID)")
             try database.execute("PRAGMA user_version=\(Schema.version)")
@@ -236,9 +236,10 @@ package final class RestoredDatabase {
         )
     }
 
-    /// Has the next head tell what no piece does: that this one is kept, and what became of files
-    /// that were behind.
+    /// Has the next head tell what no piece does: where this one's own stripes are, that it is
+    /// kept, and what became of files that were behind.
     private func journal(
+        _ stripes: [StripeRecord],
         _ behind: [BlockKey],
         _ snapshot: SnapshotRow?,
         after last: Int64
@@ -253,6 +254,18 @@ package final class RestoredDatabase {
             guard try inode.step() else { continue }
             let values = (0..<columns).map { inode.value($0) }
             JournalRecord(.inode, .put, values).write(to: &records)
+        }
+        let row = try database.prepare("SELECT \(StripeRow.columns) FROM stripe WHERE id=?")
+        let fields = Int32(JournalTable.stripe.columns.count)
+        for stripe in stripes {
+            try row.bind(1, stripe.id.bytes)
+            defer { row.reset() }
+            guard try row.step() else { continue }
+            let values = (0..<fields).map { row.value($0) }
+            JournalRecord(.stripe, .put, values).write(to: &records)
+            for shard in stripe.shards {
+                JournalRecord(.shard, .put, shard.values(of: stripe.id)).write(to: &records)
+            }
         }
         guard !records.bytes.isEmpty else { return }
         try database.execute(
