@@ -14,10 +14,9 @@ struct Mefs: ParsableCommand {
             """,
         version: Version.text,
         subcommands: [
-            VolumeCommand.self, KeyCommand.self, StatusCommand.self, SyncCommand.self,
-            WaitCommand.self, AuditCommand.self, SnapshotCommand.self, CacheCommand.self,
-            GarbageCommand.self,
-            FsckCommand.self,
+            VolumeCommand.self, VolumeRecoverCommand.self, KeyCommand.self, StatusCommand.self,
+            SyncCommand.self, WaitCommand.self, AuditCommand.self, SnapshotCommand.self,
+            CacheCommand.self, GarbageCommand.self, FsckCommand.self,
             NetworkCommand.self, ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
         ]
     )

@@ -14,19 +14,37 @@ struct VolumeRecoverCommand: ParsableCommand {
         discussion: """
             Fetches the volume's names from the network as of its newest head; files are fetched \
             when they are read. Mount it afterwards. The volume must not be in use elsewhere.
+
+            With --drill nothing is recovered: the volume of this machine, mounted or not, is \
+            brought back beside itself, random files are read and compared, and all is removed.
             """
     )
 
-    @Argument(help: "What to call it here (default: what it was called).")
+    @Argument(
+        help: "What to call it here (default: what it was called); with --drill, what to prove."
+    )
     var name: String?
+
+    @Flag(help: "Only prove that the volume would come back.")
+    var drill = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Files that a drill draws (default \(RecoveryDrill.sampleDefault)).",
+            valueName: "n"
+        )
+    )
+    var sample: Int?
+
+    @OptionGroup var passphrase: PassphraseOption
 
     @Option(
         help: ArgumentHelp("File with the 24 words; - for standard input.", valueName: "file")
     )
-    var phraseFile: String
+    var phraseFile: String?
 
     @Option(help: ArgumentHelp("File of the network.", valueName: "file"))
-    var network: String
+    var network: String?
 
     @Option(
         help: ArgumentHelp("Which volume, if the phrase has several: its id's beginning.")
@@ -36,13 +54,44 @@ struct VolumeRecoverCommand: ParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    func validate() throws {
+        if drill {
+            guard name != nil else {
+                throw ValidationError("say which volume: mefs recover --drill DIR|NAME")
+            }
+            guard volume == nil else { throw ValidationError("--drill takes no --volume") }
+            guard (1...RecoveryDrill.sampleMax).contains(sample ?? 1) else {
+                throw ValidationError("--sample takes 1 to \(RecoveryDrill.sampleMax)")
+            }
+        } else {
+            guard phraseFile != nil, network != nil else {
+                throw ValidationError("--phrase-file and --network are needed")
+            }
+            guard sample == nil else { throw ValidationError("--sample is of --drill") }
+        }
+    }
+
     func run() throws {
+        if drill { return try runDrill() }
+        guard let phrase = try PhraseFile.read(phraseFile), let network else { return }
+        try recover(phrase, NetworkFile(readingFrom: network))
+    }
+
+    private func runDrill() throws {
+        let drill = try DrillRun(
+            of: name ?? "",
+            phrase: try PhraseFile.read(phraseFile),
+            passphrase: passphrase,
+            network: try network.map { try NetworkFile(readingFrom: $0) }
+        )
+        try drill.run(sample: sample ?? RecoveryDrill.sampleDefault, json: json)
+    }
+
+    private func recover(_ phrase: RecoveryPhrase, _ file: NetworkFile) throws {
         let clock = ContinuousClock()
         let start = clock.now
         let home = try Home()
-        guard let phrase = try PhraseFile.read(phraseFile) else { return }
         let identity = try phrase.seed.identityKey()
-        let file = try NetworkFile(readingFrom: network)
         let remote = try RemoteNetwork(file: file, identity: identity, logger: .silent)
         defer { remote.close() }
 

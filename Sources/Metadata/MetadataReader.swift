@@ -136,6 +136,54 @@ final class MetadataReader {
         return Dictionary(pairs) { first, _ in first }
     }
 
+    /// Names of regular files, drawn at random from the whole tree; O(entries).
+    func sampleFiles(
+        _ count: Int
+    ) throws(FileSystemError) -> [(ino: InodeNumber, parent: InodeNumber, name: EntryName)] {
+        try rows(
+            try prepare(
+                "SELECT dentry.ino, dentry.parent, name FROM dentry JOIN inode USING(ino) "
+                    + "WHERE kind=1 ORDER BY RANDOM() LIMIT ?"
+            ),
+            [.integer(Int64(count))],
+            or: "an entry"
+        ) { row in
+            guard let ino = UInt64(exactly: row.integer(0)), ino >= 1,
+                let parent = UInt64(exactly: row.integer(1)), parent >= 1,
+                let name = try? EntryName(row.blob(2))
+            else { return nil }
+            return (InodeNumber(ino), InodeNumber(parent), name)
+        }
+    }
+
+    /// The name of a directory in the one that holds it; O(entries of that one).
+    func name(
+        of directory: InodeNumber,
+        in parent: InodeNumber
+    ) throws(FileSystemError) -> EntryName? {
+        try rows(
+            try prepare("SELECT name FROM dentry WHERE parent=? AND ino=?"),
+            [.integer(Int64(parent.rawValue)), .integer(Int64(directory.rawValue))],
+            or: "an entry of directory \(parent.rawValue)"
+        ) { try? EntryName($0.blob(0)) }.first
+    }
+
+    /// When any inode changed last (`st_ctime`).
+    func newestChange() throws(FileSystemError) -> Timestamp? {
+        try rows(
+            try prepare(
+                "SELECT ctime, ctime_ns FROM inode ORDER BY ctime DESC, ctime_ns DESC LIMIT 1"
+            ),
+            [],
+            or: "a time"
+        ) { row in
+            UInt32(exactly: row.integer(1)).flatMap { nanoseconds in
+                nanoseconds < 1_000_000_000
+                    ? Timestamp(seconds: row.integer(0), nanoseconds: nanoseconds) : nil
+            }
+        }.first
+    }
+
     // MARK: Content
 
     func locations(

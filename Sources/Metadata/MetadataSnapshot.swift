@@ -177,7 +177,7 @@ package final class MetadataSnapshot: Sendable {
 
     // MARK: Parts
 
-    private func read<T: Sendable>(
+    func read<T: Sendable>(
         _ body: (MetadataReader) throws(FileSystemError) -> T
     ) throws(FileSystemError) -> T {
         try reader.withLock { reader throws(FileSystemError) in try body(reader) }

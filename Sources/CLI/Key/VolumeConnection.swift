@@ -8,7 +8,12 @@ struct VolumeConnection {
     let network: RemoteNetwork
     private let local: LocalNetwork?
 
-    init(to volume: VolumeDirectory, as identity: SigningKey) throws {
+    /// `leavesTraces`: whether the list of providers that is had is kept for the next mount.
+    init(
+        to volume: VolumeDirectory,
+        as identity: SigningKey,
+        leavesTraces: Bool = true
+    ) throws {
         let local = volume.isLocal ? LocalNetwork(home: volume.home, logger: .silent) : nil
         self.local = local
         do {
@@ -17,12 +22,18 @@ struct VolumeConnection {
                 file: file,
                 identity: identity,
                 logger: .silent,
-                directoryCache: volume.providersPath
+                directoryCache: leavesTraces ? volume.providersPath : nil
             )
         } catch {
             local?.stop()
             throw error
         }
+    }
+
+    /// A network by its file.
+    init(to file: NetworkFile, as identity: SigningKey) throws {
+        local = nil
+        network = try RemoteNetwork(file: file, identity: identity, logger: .silent)
     }
 
     /// Ends connections and the embedded network; only once.

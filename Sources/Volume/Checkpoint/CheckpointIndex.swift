@@ -129,7 +129,8 @@ struct CheckpointIndex: Hashable, Message {
     private static let piecesMax = 128
     private static let stripesMax = 4096
     private static let nameBytesMax = 255
-    private static let behindMax = 65_536
+    /// Blocks named that were not placed; a head does not tell of more.
+    static let behindMax = 65_536
 
     let version: UInt64
     let time: Timestamp

@@ -32,6 +32,10 @@ package struct VolumeRecovery: Sendable {
         package let name: String
         /// Bytes of metadata, as they are sealed.
         package let bytes: UInt64
+        /// Files whose newest bytes were on the host of its maker alone.
+        package var behind: Set<InodeNumber> { Set(index.behind.map(\.ino)) }
+        /// Whether there were more of them than a head names.
+        package var isBehindCut: Bool { index.behind.count >= CheckpointIndex.behindMax }
         fileprivate let head: [UInt8]
         fileprivate let place: CheckpointPlace
         fileprivate let index: CheckpointIndex
