@@ -115,7 +115,8 @@ let package = Package(
         module(
             "Volume",
             needs: [
-                "Primitives", "Wire", "Erasure", "Sealing", "Placement", "Proofs", "Reliability", "Disk",
+                "Primitives", "Wire", "Erasure", "Sealing", "Placement", "Proofs", "Reliability",
+                "Disk",
                 "Metadata", "Cache", "Transport", "Network", "Auditor", log,
             ]
         ),
@@ -144,7 +145,10 @@ let package = Package(
                 "Cache", "Lease", "Transport", "Network", "Volume", "SimulatedHost", log,
             ]
         ),
-        module("Home", needs: ["Primitives", "Sealing", "Disk", "Network", "Transport", log]),
+        module(
+            "Home",
+            needs: ["Primitives", "Sealing", "Lease", "Disk", "Network", "Transport", log]
+        ),
 
         // The kernel's side.
         .target(name: "CFuseShim", dependencies: ["CFuse"], cSettings: [.define("_GNU_SOURCE")]),
@@ -152,7 +156,7 @@ let package = Package(
         module(
             "Mount",
             needs: [
-                "Primitives", "CLinux", "Disk", "FUSE", "Sealing", "Proofs", "Reliability",
+                "Primitives", "CLinux", "Disk", "FUSE", "Sealing", "Proofs", "Reliability", "Lease",
                 "Metadata", "Transport", "Network", "Auditor", "Volume", "Control", "Home", log,
             ],
             path: "Mount/Driver"
@@ -222,7 +226,10 @@ let package = Package(
                 "Transport", "Network", "Auditor", log,
             ]
         ),
-        tests("Home", needs: ["Primitives", "Sealing", "Disk", "Transport", "Network", log]),
+        tests(
+            "Home",
+            needs: ["Primitives", "Sealing", "Lease", "Disk", "Transport", "Network", log]
+        ),
         tests(
             "Volume",
             needs: [

@@ -21,6 +21,7 @@ extension FileSystemAdapter {
         of ino: InodeNumber,
         killsPrivileges: Bool
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let engine = engine
         let caller = request.caller
         let emptyMeans = meaningOfEmptyChange(of: ino, by: caller)

@@ -17,6 +17,7 @@ extension FileSystemAdapter {
         in parent: InodeNumber,
         how: OpenRequest
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let engine = engine
         serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
             // What waits for the disk must not find what it made before.
@@ -41,6 +42,7 @@ extension FileSystemAdapter {
         in parent: InodeNumber,
         how: OpenRequest
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let engine = engine
         serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
             guard wait == .allowed || !how.isSynchronous else {
@@ -111,6 +113,9 @@ extension FileSystemAdapter {
     }
 
     package func open(_ request: consuming Request, _ ino: InodeNumber, how: OpenRequest) {
+        guard !refusesChanges || !(how.isForWriting || how.truncates) else {
+            return request.fail(EROFS)
+        }
         let engine = engine
         let caller = request.caller
         serve(request, on: dataLane) { [self] wait throws(FileSystemError) in
@@ -211,6 +216,7 @@ extension FileSystemAdapter {
         killsPrivileges: Bool,
         isFromCache: Bool
     ) {
+        guard !refusesChanges || isFromCache else { return request.fail(EROFS) }
         if killsPrivileges {
             let caller = request.caller
             let stripped = attempt { () throws(FileSystemError) in
@@ -277,6 +283,7 @@ extension FileSystemAdapter {
         range: Range<UInt64>,
         mode: AllocationMode?
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         guard let mode else { return request.fail(EOPNOTSUPP) }
         let engine = engine
         let caller = request.caller
@@ -344,6 +351,7 @@ extension FileSystemAdapter {
         at targetOffset: UInt64,
         count: UInt64
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let engine = engine
         let caller = request.caller
         serve(request, on: dataLane) { wait throws(FileSystemError) in

@@ -54,6 +54,7 @@ extension FileSystemAdapter {
         clearsSetGroup: Bool,
         of ino: InodeNumber
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         guard let mode else { return request.fail(EINVAL) }
         done(request) { () throws(FileSystemError) in
             try Self.check(name)
@@ -84,6 +85,7 @@ extension FileSystemAdapter {
         _ name: [UInt8],
         of ino: InodeNumber
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         done(request) { () throws(FileSystemError) in
             try Self.check(name)
             try engine.removeExtendedAttribute(name, of: ino)

@@ -53,6 +53,7 @@ extension FileSystemAdapter {
         name: [UInt8],
         in parent: InodeNumber
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let made = attempt { () throws(FileSystemError) in
             try engine.create(new, named: try entryName(name), in: parent)
         }
@@ -68,6 +69,7 @@ extension FileSystemAdapter {
         name: [UInt8],
         in parent: InodeNumber
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let linked = attempt { () throws(FileSystemError) in
             try engine.link(ino, as: try entryName(name), in: parent)
         }
@@ -82,6 +84,7 @@ extension FileSystemAdapter {
         name: [UInt8],
         in parent: InodeNumber
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         done(request) { () throws(FileSystemError) in
             try engine.unlink(try entryName(name), in: parent)
         }
@@ -92,6 +95,7 @@ extension FileSystemAdapter {
         name: [UInt8],
         in parent: InodeNumber
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         done(request) { () throws(FileSystemError) in
             try engine.removeDirectory(try entryName(name), in: parent)
         }
@@ -106,6 +110,7 @@ extension FileSystemAdapter {
         mode: RenameMode?,
         whiteout: NewInode?
     ) {
+        guard !refusesChanges else { return request.fail(EROFS) }
         let engine = engine
         serve(request, on: syncLane) { [self] wait throws(FileSystemError) in
             guard let mode else {

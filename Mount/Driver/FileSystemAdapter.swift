@@ -41,6 +41,8 @@ package final class FileSystemAdapter: Operations, RequestServing {
     let backings = BackingFiles()
     /// Whether the kernel takes backing files.
     let passesThrough = Atomic(false)
+    /// Whether all that would change the volume is refused.
+    private let isFrozen = Atomic(false)
     private let attached = Mutex<Session?>(nil)
     private let onStart: @Sendable () -> Void
 
@@ -100,6 +102,16 @@ package final class FileSystemAdapter: Operations, RequestServing {
         kernelLane.close()
         attached.withLock { $0 = nil }
     }
+
+    // MARK: Refusing changes
+
+    /// Refuses changes from now on (EROFS): another machine writes the volume.
+    ///
+    /// What the kernel has accepted before and only cached is still taken.
+    package func freeze() { isFrozen.store(true, ordering: .releasing) }
+
+    /// Whether changes are refused.
+    var refusesChanges: Bool { isFrozen.load(ordering: .relaxed) }
 
     package func started() {
         passesThrough.store(session?.takesBackingFiles ?? false, ordering: .relaxed)

@@ -23,6 +23,7 @@ struct MountControl: ControlHandler {
         )
         answer.state = process.phase
         answer.cpuSeconds = Clock.processCPUSeconds()
+        answer.writer = process.opening.writer.map { "\($0.standing)" }
         answer.fill(from: status)
         return answer
     }

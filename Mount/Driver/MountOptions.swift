@@ -46,6 +46,10 @@ package struct MountOptions: Hashable, Sendable {
     package var isVerbose = false
     /// Leave `mount(8)`'s own table alone (-n).
     package var skipsUserTable = false
+    /// Take the volume over from a machine that is silent.
+    package var takesOver = false
+    /// Go on although keepers have only heads that are older than what this machine has seen.
+    package var acceptsRollback = false
     /// Whether to go on without changes that were lost with the cache.
     package var discardsLostChanges = false
     /// Leaves that every provider must prove in each epoch.
@@ -78,11 +82,10 @@ extension MountOptions {
         usage: mount.mefs [VOLUME] DIR [-f] [-v] [-r] [-o OPTION,...]
         With DIR alone, mounts the volume 'home' on a network embedded in this machine.
         Options: ro, rw, snapshot=TIME|NAME|VERSION, cache-size=SIZE, dirty-max=SIZE,
-        Options: ro, rw, snapshot=TIME|NAME|VERSION, cache-size=SIZE, dirty-max=SIZE,
         dirty-age=SECONDS, phrase-file=FILE, passphrase-file=FILE, sync=local, drain=SECONDS,
-        threads=N, discard-lost, audit-leaves=N, repair-wait=SECONDS, repair-rate=SIZE,
+        threads=N, takeover, accept-rollback, discard-lost, audit-leaves=N, repair-wait=SECONDS,
+        repair-rate=SIZE,
         delegate=on|off, epoch=SECONDS, passthrough=auto|off, allow_other, noallow_other, nonempty,
-        debug, and those of every filesystem; see mount.mefs(8).
         debug, and those of every filesystem; see mount.mefs(8).
         """
 
@@ -131,6 +134,8 @@ extension MountOptions {
         case "debug": debugs = true
         case "nonempty": allowsNonEmpty = true
         case "discard-lost": discardsLostChanges = true
+        case "takeover": takesOver = true
+        case "accept-rollback": acceptsRollback = true
         case "noatime": accessTimes = .never
         case "relatime", "atime", "nostrictatime": accessTimes = .relative
         case "strictatime": accessTimes = .always

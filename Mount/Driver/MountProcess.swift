@@ -83,6 +83,7 @@ final class MountProcess: Sendable {
         }
         adapter.attach(session)
         kernelMount = KernelMount(session, at: mountPoint.path, logger: logger)
+        opening.writer?.onLoss { [adapter] in adapter.freeze() }
     }
 
     /// Mounts the volume and serves it until it is unmounted and drained.
@@ -118,7 +119,8 @@ final class MountProcess: Sendable {
             options: options,
             passphrase: consume passphrase,
             mountPoint: mountPoint.path,
-            logger: logger
+            logger: logger,
+            note: readiness.note
         )
         // The process must not keep the directory it was started in from being unmounted.
         chdir("/")
@@ -249,6 +251,8 @@ final class MountProcess: Sendable {
 
     /// Places what is dirty, for as long as the options allow.
     private func drain() {
+        // What nobody will name is not placed.
+        guard opening.writer?.isLost != true else { return }
         do throws(FileSystemError) {
             try engine.learnWritten()
         } catch {

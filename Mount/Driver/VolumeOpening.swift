@@ -1,4 +1,3 @@
-import Auditor
 import Control
 import Disk
 import Glibc
@@ -6,7 +5,6 @@ import Home
 import Logging
 import Network
 import Primitives
-import Reliability
 import Sealing
 import Transport
 import Volume
@@ -21,6 +19,8 @@ struct VolumeOpening {
     let localNetwork: LocalNetwork?
     let network: RemoteNetwork
     let engine: VolumeEngine
+    /// What sees to it that only one machine writes; `nil` if the volume is only read here.
+    let writer: VolumeWriter?
     /// Where the trees of kept heads come from; `nil` if the volume keeps none.
     let snapshotSource: (any SnapshotSource)?
     /// Who keeps heads; `nil` if nobody does.
@@ -61,8 +61,10 @@ struct VolumeOpening {
         options: MountOptions,
         passphrase: Passphrase?,
         mountPoint: String,
-        logger: Logger
+        logger: Logger,
+        note: (String) -> Void
     ) throws(ControlFailure) {
+        let unlocked: (identity: SigningKey, key: VolumeKey)
         do throws(HomeError) {
             lock = try directory.lock(mountPoint: mountPoint)
             // Its keys may have been changed until now.
@@ -83,24 +85,31 @@ struct VolumeOpening {
                 if let localNetwork { try localNetwork.start() } else { try directory.network() }
             do {
                 network = try Self.connect(file, keys.identity, directory, logger)
-                engine = try Self.engine(
-                    directory,
-                    keys.key,
-                    keys.identity,
-                    network,
-                    options,
-                    mountPoint: mountPoint,
-                    logger
-                )
-                let heads = KeptHeads(of: engine)
-                (snapshotSource, snapshotKeeping) = (heads, heads)
             } catch {
                 localNetwork?.stop()
                 throw error
             }
+            unlocked = keys
         } catch {
             throw ControlFailure(error)
         }
+        do throws(ControlFailure) {
+            let begun = try EngineOpening(
+                directory: directory,
+                keys: unlocked,
+                network: network,
+                options: options,
+                mountPoint: mountPoint,
+                logger: logger
+            ).begin(note: note)
+            (engine, writer) = begun
+        } catch {
+            network.close()
+            localNetwork?.stop()
+            throw error
+        }
+        let heads = KeptHeads(of: engine)
+        (snapshotSource, snapshotKeeping) = (heads, heads)
     }
 
     private static func connect(
@@ -127,44 +136,6 @@ struct VolumeOpening {
             logger.warning("\(error.message); it is tried again at the next mount")
         }
         return network
-    }
-
-    private static func engine(
-        _ directory: VolumeDirectory,
-        _ key: VolumeKey,
-        _ identity: SigningKey,
-        _ network: RemoteNetwork,
-        _ options: MountOptions,
-        mountPoint: String,
-        _ logger: Logger
-    ) throws(HomeError) -> VolumeEngine {
-        var configuration = VolumeConfiguration(
-            id: directory.id,
-            name: directory.name,
-            code: directory.code,
-            key: key,
-            metadataPath: directory.metadataPath,
-            cacheDirectory: directory.cacheDirectory
-        )
-        configuration.checksAfterCrash = true
-        configuration.discardsLostChanges = options.discardsLostChanges
-        if let bytes = options.cacheBytesMax { configuration.cacheBytesMax = bytes }
-        if let bytes = options.dirtyBytesMax { configuration.dirtyBytesMax = bytes }
-        if let seconds = options.dirtyAgeSeconds { configuration.dirtyAgeSeconds = seconds }
-        configuration.checkpoints = VolumeConfiguration.Checkpoints(owner: identity)
-        configuration.custody = options.custody(of: directory, owner: identity, on: network.file)
-        // The root of a new volume belongs to who owns the directory it appears at.
-        var owner = stat()
-        if stat(mountPoint, &owner) == 0 {
-            configuration.rootUID = owner.st_uid
-            configuration.rootGID = owner.st_gid
-        }
-        do throws(FileSystemError) {
-            return try VolumeEngine(configuration, network: network, logger: logger)
-        } catch {
-            network.close()
-            throw HomeError(.init(error.code), error.message)
-        }
     }
 
     private static func phrase(_ path: String?) throws(HomeError) -> RecoveryPhrase? {
@@ -194,33 +165,10 @@ struct VolumeOpening {
         } catch {
             logger.error("the volume was not closed cleanly: \(error.message)")
         }
+        writer?.stop()
         network.close()
         localNetwork?.stop()
         lock.release()
-    }
-}
-
-extension MountOptions {
-    /// How the volume's shards are to be looked after.
-    fileprivate func custody(
-        of directory: VolumeDirectory,
-        owner: SigningKey,
-        on network: NetworkFile
-    ) -> VolumeConfiguration.Custody {
-        var custody = VolumeConfiguration.Custody(
-            owner: owner,
-            databasePath: directory.auditPath,
-            keepers: network.keepers.map(\.publicKey)
-        )
-        if let auditLeaves { custody.rates.leavesPerEpoch = UInt32(clamping: auditLeaves) }
-        if let repairWaitSeconds {
-            custody.rates.repairPolicy = RepairPolicy(wait: .seconds(repairWaitSeconds))
-        }
-        if let repairBytesPerSecond {
-            custody.rates.repairBytesPerSecond = Int(clamping: repairBytesPerSecond)
-        }
-        custody.delegates = delegates
-        return custody
     }
 }
 

@@ -62,6 +62,7 @@ extension VolumeStatus {
             ["down", rate(downloadBytesPerSecond, total: downloadedBytesTotal)],
             ["providers", "\(providersUp) up, \(providersDown) down"],
         ]
+        if let writer { rows.append(["writer", writer]) }
         if let open = passthroughOpenings, let total = passthroughOpeningsTotal {
             rows.append([
                 "passthrough",

@@ -83,6 +83,10 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     /// Process id of the mount.
     package var pid: Int32
 
+    /// Whether this machine writes the volume: `held`, `unknown` as long as keepers are out of
+    /// reach, or `lost to NAME`; `nil` if it is mounted to be read.
+    package var writer: String?
+
     package var dirtyBytes: UInt64 = 0
     package var dirtyFiles: UInt64 = 0
     package var dirtyBlocks: UInt64 = 0

@@ -13,6 +13,8 @@ import Transport
 //   phrase          the recovery phrase, mode 0600; only of volumes made without being asked
 //   registered      there once a keeper has the volume's registration
 //   keys.lock       held while seed or wrapped key are changed
+//   holder          who the last mounts were to the keepers of writer leases
+//   conflicts/      files that were in no head when another machine had written the volume
 //   lock            held by the mount process; its text tells pid and mount point
 //   metadata/volume.db, metadata/audit.db, cache/, snapshots/, providers, control.sock, mount.log:
 //                   the mount process's
@@ -261,10 +263,9 @@ package struct VolumeDirectory: Sendable {
     ///
     /// - Throws: `already`, naming the process and the mount point, if another has it.
     package func lock(mountPoint: String) throws(HomeError) -> FileLock {
+        let lock: FileLock
         do throws(FileLock.Failure) {
-            let lock = try FileLock(path + "/lock", note: mountPoint)
-            clearKeyDrafts()
-            return lock
+            lock = try FileLock(path + "/lock", note: mountPoint)
         } catch {
             switch error {
             case .disk(let error): throw HomeError(error)
@@ -277,6 +278,14 @@ package struct VolumeDirectory: Sendable {
                 )
             }
         }
+        clearKeyDrafts()
+        do throws(HomeError) {
+            try finishReplacing()
+        } catch {
+            lock.release()
+            throw error
+        }
+        return lock
     }
 
     /// The process that has the volume, with the mount point as its note; `nil` if none has.

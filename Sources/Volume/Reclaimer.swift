@@ -22,6 +22,8 @@ final class Reclaimer: Sendable {
     private static let tick: Duration = .seconds(2)
     /// How often otherwise; only a bound, since nothing is found where nothing has changed.
     private static let idleTick: Duration = .seconds(60)
+    /// How often it is looked whether this machine is the writer by now.
+    private static let uninvitedTick: Duration = .seconds(10)
     /// Stripes given up in one turn that only older heads needed.
     private static let releasedBatch = 256
     /// Shards deleted in one turn.
@@ -57,6 +59,7 @@ final class Reclaimer: Sendable {
     private let network: any StorageNetwork
     private let fetcher: Fetcher
     private let custody: VolumeCustody?
+    private let mayPublish: @Sendable () -> Bool
     private let logger: Logger
     private let reaping = Condition(Reaping())
     private let collecting = Condition(Collecting())
@@ -69,6 +72,7 @@ final class Reclaimer: Sendable {
         network: any StorageNetwork,
         fetcher: Fetcher,
         custody: VolumeCustody?,
+        mayPublish: @escaping @Sendable () -> Bool,
         logger: Logger
     ) {
         self.metadata = metadata
@@ -77,6 +81,7 @@ final class Reclaimer: Sendable {
         self.network = network
         self.fetcher = fetcher
         self.custody = custody
+        self.mayPublish = mayPublish
         self.logger = logger
     }
 
@@ -174,6 +179,13 @@ final class Reclaimer: Sendable {
                 collecting.wait(for: Self.tick) { $0.isStopping ? true : nil } ?? false
             if isStopping { return }
             let seen = metadata.changeCount
+            guard mayPublish() else {
+                // Of what another machine's heads may name nothing is deleted.
+                _ = collecting.wait(for: Self.uninvitedTick) { [mayPublish] state -> Void? in
+                    state.isStopping || mayPublish() ? () : nil
+                }
+                continue
+            }
             var isAllDone = false
             do throws(FileSystemError) {
                 let isAllDeleted = try deleteDeadShards()
@@ -254,9 +266,15 @@ final class Reclaimer: Sendable {
         return count
     }
 
+    /// Looks again whether this machine is the writer.
+    func noteWriter() { collecting.update { _ in } }
+
     /// Does at once what is otherwise done every two seconds: gives stripes up and has shards
     /// deleted.
-    func collectNow() throws(FileSystemError) { _ = try deleteDeadShards() }
+    func collectNow() throws(FileSystemError) {
+        guard mayPublish() else { throw FileSystemError.notWriter }
+        _ = try deleteDeadShards()
+    }
 
     private func rewrite(
         _ index: BlockIndex,

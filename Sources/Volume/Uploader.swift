@@ -187,6 +187,12 @@ final class Uploader: Sendable {
             guard let oldest = metadata.totals.oldestDirty, oldest <= target else {
                 return waitForCompleting()
             }
+            guard !configuration.isSuperseded() else {
+                throw FileSystemError(
+                    .unavailable,
+                    "another machine writes to the volume now; mount it again to go on"
+                )
+            }
             report(metadata.totals.dirtyBytes)
             let before = seen
             seen =
@@ -258,6 +264,8 @@ final class Uploader: Sendable {
     private func isDue(_ state: borrowing State) -> Bool {
         let totals = metadata.totals
         guard totals.dirtyBytes > 0 || totals.oldestDirty != nil else { return false }
+        // No head would ever name it.
+        guard !configuration.isSuperseded() else { return false }
         guard Clock.monotonic() >= state.pausedUntil else { return false }
         if state.drains > 0 { return true }
         // What the other thread has claimed is on its way, and no reason for a stripe of our own.

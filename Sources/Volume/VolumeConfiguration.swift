@@ -45,6 +45,14 @@ package struct VolumeConfiguration: Sendable {
     /// Otherwise opening fails, so that nobody loses them unawares.
     package var discardsLostChanges = false
 
+    /// Whether this machine is the volume's writer at this moment, so that heads may be published
+    /// and shards deleted at providers; asked often, from many threads.
+    package var mayPublish: @Sendable () -> Bool = { true }
+
+    /// Whether another machine has taken the volume, so that nothing more of this one is placed;
+    /// asked often, from many threads.
+    package var isSuperseded: @Sendable () -> Bool = { false }
+
     /// How its metadata is brought to the network; `nil` for not at all.
     package var checkpoints: Checkpoints?
 

@@ -93,6 +93,7 @@ package final class VolumeEngine: Sendable {
             network: network,
             fetcher: fetcher,
             custody: custody,
+            mayPublish: configuration.mayPublish,
             logger: logger
         )
         evictor = Evictor(

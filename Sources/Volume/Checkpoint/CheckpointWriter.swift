@@ -22,6 +22,9 @@ final class CheckpointWriter: Sendable {
     private static let mergedRatio = 2
     /// Looked at without any change, in case one was not noticed.
     private static let idleTick: Duration = .seconds(60)
+    /// How often it is looked whether this machine is the writer by now, if something is to be
+    /// published.
+    private static let uninvitedTick: Duration = .seconds(10)
     /// Pause after a head could not be placed or registered.
     private static let retryPause: Duration = .seconds(5)
     /// How long a caller waits for a head.
@@ -94,6 +97,9 @@ final class CheckpointWriter: Sendable {
         thread.withLock { $0 }?.join()
     }
 
+    /// Looks again whether this machine is the writer.
+    func noteWriter() { state.update { _ in } }
+
     var status: CheckpointStatus { state.withLock { $0.status } }
 
     /// Waits until keepers have a head of the volume as it is now, and keeps that head if
@@ -130,6 +136,14 @@ final class CheckpointWriter: Sendable {
             if !isStopping, !isAsked, !isDue {
                 metadata.waitForChange(after: seen, for: Self.idleTick) { [self] in
                     state.withLock { $0.isStopping || $0.asked != $0.answered }
+                }
+                continue
+            }
+            if !isAsked, !configuration.mayPublish() {
+                if isStopping { return }
+                _ = state.wait(for: Self.uninvitedTick) { [configuration] state -> Void? in
+                    state.isStopping || state.asked != state.answered
+                        || configuration.mayPublish() ? () : nil
                 }
                 continue
             }
@@ -178,8 +192,11 @@ final class CheckpointWriter: Sendable {
         guard !status.isFenced else {
             throw FileSystemError(.stale, "another machine writes to the volume now")
         }
+        guard configuration.mayPublish() else { throw FileSystemError.notWriter }
         var saved = try metadata.checkpointState()
         if let head = try head(of: saved), head.version > saved.registered {
+            // Keepers take none of an older term: what it has is placed, and the next has it too.
+            guard head.term == settings.term() else { return try place(saved, wishes) }
             try register(head, saved)
             saved = try metadata.checkpointState()
         }
@@ -207,12 +224,7 @@ final class CheckpointWriter: Sendable {
     }
 
     private func head(of saved: CheckpointState) throws(FileSystemError) -> VolumeHead? {
-        guard !saved.head.isEmpty else { return nil }
-        do {
-            return try VolumeHead(decoding: saved.head)
-        } catch {
-            throw FileSystemError(.corrupt, "metadata database: the head is damaged: \(error)")
-        }
+        try saved.decodedHead()
     }
 
     // MARK: Placing
