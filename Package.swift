@@ -116,8 +116,7 @@ let package = Package(
             "Volume",
             needs: [
                 "Primitives", "Wire", "Erasure", "Sealing", "Placement", "Proofs", "Reliability",
-                "Disk",
-                "Metadata", "Cache", "Transport", "Network", "Auditor", log,
+                "Disk", "Metadata", "Cache", "Transport", "Network", "Auditor", log,
             ]
         ),
         module(

@@ -173,6 +173,17 @@ struct CheckDamageTests {
         Damage(.wrongStripeCount, id(1), "UPDATE stripe SET live_blocks=9 WHERE id=x'\(hex(1))'"),
         Damage(.wrongStripeCount, id(1), "UPDATE stripe SET live_bytes=1 WHERE id=x'\(hex(1))'"),
         Damage(.wrongStripeCount, id(2), "DELETE FROM block WHERE ino=8"),
+        Damage(
+            .badCheckpoint,
+            "piece 0",
+            "INSERT INTO checkpoint VALUES(0, 0, 4, x'77', 0, 9, 9, x'09000000', NULL)"
+        ),
+        Damage(
+            .badCheckpoint,
+            "piece -1",
+            "INSERT INTO checkpoint VALUES(-1, 0, 4, x'\(hex(1))', 0, 9, 8, x'09000000', NULL)"
+        ),
+        Damage(.badSnapshot, "snapshot 5", "INSERT INTO snapshot VALUES(5, 9, 'a', NULL, 'no')"),
         Damage(.badShard, id(1), "UPDATE shard SET shard=x'00' WHERE idx=2"),
         Damage(.badShard, id(1), "UPDATE shard SET provider=x'' WHERE idx=2"),
         Damage(.badShard, id(1), "UPDATE shard SET root='none' WHERE idx=2"),
