@@ -35,8 +35,11 @@ def listed(mount):
 
 def tree(top):
     """Path to kind, size and digest of everything below."""
+    def refuse(error):
+        raise error
+
     found = {}
-    for folder, folders, files in os.walk(top):
+    for folder, folders, files in os.walk(top, onerror=refuse):
         if ".mefs" in folders:
             folders.remove(".mefs")
         for name in folders:

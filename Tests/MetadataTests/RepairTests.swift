@@ -181,6 +181,12 @@ struct RepairTests {
                 """
                 ALTER TABLE block DROP COLUMN checksum;
                 DROP TABLE passthrough;
+                DROP INDEX stripe_released;
+                ALTER TABLE stripe DROP COLUMN born;
+                ALTER TABLE stripe DROP COLUMN died;
+                DROP TABLE snapshot;
+                DROP TABLE journal;
+                DROP TABLE checkpoint;
                 PRAGMA user_version=1;
                 """
             )

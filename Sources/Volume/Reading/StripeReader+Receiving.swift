@@ -69,7 +69,15 @@ extension StripeReader {
             }
             let late = lacking > 0 ? [] : alive.filter { !$0.isDone }
             let awaited = late + [state.direct].compactMap { $0 }.filter { !$0.isDone }
-            guard !awaited.isEmpty else { break }
+            guard !awaited.isEmpty else {
+                // The last may have come since they were taken.
+                let failed = state.failed.count
+                if let bytes = try take(index, of: &reading) { return bytes }
+                guard reading.pieces[index].failed.count > failed, state.hasCandidates else {
+                    break
+                }
+                continue
+            }
             for part in awaited.flatMap(\.parts)
             where watched.insert(ObjectIdentifier(part.ask)).inserted {
                 part.ask.reply.whenDone { _ in arrivals.update { $0 += 1 } }
