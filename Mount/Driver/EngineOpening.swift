@@ -141,6 +141,7 @@ struct EngineOpening {
             owner: keys.identity,
             on: network.file
         )
+        configuration.custody?.rates.mayMove = configuration.mayPublish
         // The root of a new volume belongs to who owns the directory it appears at.
         var owner = stat()
         if stat(mountPoint, &owner) == 0 {

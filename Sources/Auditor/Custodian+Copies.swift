@@ -55,7 +55,7 @@ extension Custodian {
             state.copiesDue = time.adding(seconds: Self.copiesInterval)
             return true
         }
-        guard isDue, configuration.repairs else { return }
+        guard isDue, configuration.repairs, configuration.mayMove() else { return }
         guard !isStopping else { return }
         runOnce(.copies, "copies") { [self] in
             let view = state.withLock { $0.view }

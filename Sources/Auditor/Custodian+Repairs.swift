@@ -16,7 +16,9 @@ extension Custodian {
 
     func repairStripes(at time: Timestamp) {
         settleMeter()
-        guard configuration.repairs, identity.mayRepair(at: time) else { return }
+        guard configuration.repairs, configuration.mayMove(), identity.mayRepair(at: time) else {
+            return
+        }
         while let stripe = takeWorst(at: time) {
             let isRunning = run("repair") { [self] in
                 repair(stripe)

@@ -6,6 +6,9 @@ package import Reliability
 ///
 /// docs/audit.md has the reasons.
 package struct CustodyConfiguration: Sendable {
+    /// Whether shards may be moved and removed just now: not while another machine may be the
+    /// volume's writer.
+    package var mayMove: @Sendable () -> Bool = { true }
     /// Leaves asked of each order in an epoch; at least 1.
     package var leavesPerEpoch = Challenge.leavesUsual
     /// Leaves asked of a new order, and after a miss: finds the loss of 1 % with 99 %.

@@ -253,6 +253,16 @@ extension RepairTests {
             sql: "UPDATE block SET offset=4000000000 WHERE ino=5 AND idx=0"
         ),
         Harm("alive", .wrongStripeCount, sql: "UPDATE stripe SET live_blocks=1, live_bytes=7"),
+        Harm(
+            "a part of the checkpoint",
+            .badCheckpoint,
+            sql: "INSERT INTO checkpoint VALUES(0, 0, 4, x'77', 0, 9, 9, x'09000000', NULL)"
+        ),
+        Harm(
+            "a kept head",
+            .badSnapshot,
+            sql: "INSERT INTO snapshot VALUES(5, 9, 'a', NULL, 'no')"
+        ),
         Harm("no row of a shard", .wrongShardCount, sql: "DELETE FROM shard WHERE idx=2"),
         Harm(
             "three rows of shards",
