@@ -100,6 +100,12 @@ extension VolumeStatus {
         totalBytes = totals.fileBytes
         cacheBytes = totals.residentBytes
         cacheBytesMax = status.cacheBytesMax
+        if let heads = status.checkpoints {
+            headVersion = heads.registered > 0 ? heads.registered : nil
+            headAgeSeconds = heads.time.map { max(0, Clock.now().seconds(since: $0)) }
+            headBehindBlocks = UInt64(clamping: heads.behindBlocks)
+            headError = heads.trouble
+        }
         providers = status.providers.map { provider in
             Provider(
                 id: provider.id.hex,

@@ -63,6 +63,7 @@ extension VolumeStatus {
             ["providers", "\(providersUp) up, \(providersDown) down"],
         ]
         if let writer { rows.append(["writer", writer]) }
+        if let head = headText { rows.append(["head", head]) }
         if let open = passthroughOpenings, let total = passthroughOpeningsTotal {
             rows.append([
                 "passthrough",
@@ -74,6 +75,18 @@ extension VolumeStatus {
         if let lastError { rows.append(["error", lastError]) }
         rows += shardErrors.suffix(5).map { ["shard", $0] }
         return rows
+    }
+
+    /// What would come back if this machine were lost.
+    private var headText: String? {
+        guard headVersion != nil || headError != nil else { return nil }
+        var text = headVersion.map { "\($0)" } ?? "none"
+        if let headAgeSeconds { text += ", \(Readable.seconds(headAgeSeconds)) old" }
+        if let behind = headBehindBlocks, behind > 0 {
+            text += ", \(Readable.count(behind)) blocks were not placed then"
+        }
+        if let headError { text += "; \(headError)" }
+        return text
     }
 
     /// What proves that it is there, and what is being rebuilt.

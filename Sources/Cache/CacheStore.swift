@@ -193,11 +193,14 @@ package final class CacheStore: Sendable {
     /// has the present one open: a program that outlived the mount it opened the file through.
     ///
     /// For recovery, before anybody uses the inode.
-    package func part(_ ino: InodeNumber) throws(FileSystemError) {
+    ///
+    /// - Returns: When the file that was parted from was last changed; `nil` if nobody has it open.
+    package func part(_ ino: InodeNumber) throws(FileSystemError) -> Timestamp? {
         let path = path(of: ino)
         do throws(DiskError) {
             let file = try Descriptor(opening: path, .readWrite)
-            guard try !file.isOpenOnce() else { return }
+            guard try !file.isOpenOnce() else { return nil }
+            let modified = try file.stamp().modified
             let temporary = path + Self.copySuffix
             try WholeFile.remove(temporary)
             let copy = try Descriptor(opening: temporary, .readWrite, [.create, .exclusive])
@@ -205,8 +208,9 @@ package final class CacheStore: Sendable {
             try copy.sync()
             try Directory.replace(path, with: temporary)
             try Directory.sync(Directory.parent(of: path))
+            return modified
         } catch {
-            guard !error.isNotFound else { return }
+            guard !error.isNotFound else { return nil }
             throw failure(error)
         }
     }

@@ -138,6 +138,15 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     package var passthroughOpenings: UInt64?
     package var passthroughOpeningsTotal: UInt64?
 
+    /// The newest head that a keeper has, and how old it is: what would come back if this machine
+    /// were lost; `nil` if there is none.
+    package var headVersion: UInt64?
+    package var headAgeSeconds: Double?
+    /// Blocks of which that head has an older version or none.
+    package var headBehindBlocks: UInt64?
+    /// Why there is no newer head, if there should be.
+    package var headError: String?
+
     /// How the check of the metadata after an unclean stop has ended; `nil` if there was none.
     package var lastCheck: String?
     /// What it has found.

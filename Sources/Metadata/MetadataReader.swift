@@ -274,6 +274,15 @@ final class MetadataReader {
         return found.first
     }
 
+    /// The ids of all shards, those that are to be deleted too.
+    func shardIDs() throws(FileSystemError) -> Set<ShardID> {
+        Set(
+            try rows(try prepare("SELECT shard FROM shard"), [], or: "a shard") {
+                ShardID(bytes: $0.blob(0))
+            }
+        )
+    }
+
     func shards(of id: StripeID) throws(FileSystemError) -> [ShardRecord] {
         try rows(shardsOf, [.blob(id.bytes)], or: "a shard of stripe \(id)") { Self.shard($0) }
     }

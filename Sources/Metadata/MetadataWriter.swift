@@ -12,6 +12,9 @@ final class MetadataWriter {
     private(set) var journalSequence: Int64 = 0
     /// The last row of the journal that tells of what a user would miss.
     private(set) var substantialSequence: Int64 = 0
+    /// The last row of the journal that tells of a kept head that is none any more: until a head is
+    /// registered that has it, who recovers from an older one finds that head kept.
+    private(set) var forgettingSequence: Int64 = 0
     /// Whether changes are written to the journal: from the first head on.
     var keepsJournal = false
     /// Pages in the log from which on a commit moves it.
@@ -78,11 +81,14 @@ final class MetadataWriter {
         removePiece = try database.prepare("DELETE FROM checkpoint WHERE piece=?")
         putJournal = try database.prepare("INSERT INTO journal(seq, records) VALUES(?,?)")
         journalSequence = try database.integer("SELECT COALESCE(MAX(seq), 0) FROM journal")
-        // After a base the journal is empty, and goes on behind it.
-        journalSequence = max(
-            journalSequence,
-            try database.integer("SELECT value FROM meta WHERE key=?", .text(MetaKey.cutSequence))
+        let cut = try database.integer(
+            "SELECT value FROM meta WHERE key=?",
+            .text(MetaKey.cutSequence)
         )
+        // What the rows since then tell of is not looked at.
+        if journalSequence > cut { forgettingSequence = journalSequence }
+        // After a base the journal is empty, and goes on behind it.
+        journalSequence = max(journalSequence, cut)
     }
 
     /// Pages in the write-ahead log.
@@ -114,6 +120,7 @@ final class MetadataWriter {
         try putJournal.run(.integer(next), .blob(records))
         journalSequence = next
         if set.isSubstantial { substantialSequence = next }
+        if !set.snapshots.isEmpty { forgettingSequence = next }
     }
 
     private func saveCheckpoint(_ set: ChangeSet) throws(SQLiteError) {

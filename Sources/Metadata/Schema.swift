@@ -189,6 +189,8 @@ enum MetaKey {
     static let registeredVersion = "registered_version"
     /// The head last made, as it is sent to keepers: bytes.
     static let head = "head"
+    /// How many blocks were not placed when that head was made.
+    static let headBehind = "head_behind"
     /// The last row of the journal that a head contains.
     static let cutSequence = "cut_seq"
 

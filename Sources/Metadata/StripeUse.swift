@@ -52,6 +52,11 @@ extension MetadataReader {
 }
 
 extension MetadataStore {
+    /// The ids of all shards, those that are to be deleted too; 40 bytes each.
+    package func shardIDs() throws(FileSystemError) -> Set<ShardID> {
+        try scan { reader throws(FileSystemError) in try reader.shardIDs() }
+    }
+
     /// What the volume's stripes are kept for.
     ///
     /// `sparseBelow`: the share of a stripe below which it is worth writing anew.

@@ -21,7 +21,9 @@ struct Finale {
         while true {
             do throws(FileSystemError) {
                 try engine.syncToNetwork { _ in }
-                if engine.status().totals.dirtyBlocks == 0 { return }
+                let status = engine.status()
+                // A head that did not get through is no failure of what is placed, but tried again.
+                if status.totals.dirtyBlocks == 0, status.checkpoints?.trouble == nil { return }
             } catch {
                 guard Clock.monotonic() < deadline else {
                     throw TrialFailure("with all providers well: \(error.message)")

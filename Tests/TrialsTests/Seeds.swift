@@ -29,6 +29,7 @@ enum Seeds {
         Kept(seed: 125, found: "the same, the provider being chosen just before a power cut"),
         Kept(seed: 1005, found: "mefs sync did not sync a later write to a synced block"),
         Kept(seed: 1170, found: "the same, behind the end that a truncation had set"),
+        Kept(seed: 5027, rounds: 6, found: "a recovered file lacked a hole at its end"),
         Kept(seed: 2294, steps: 200, found: "mefs sync failed for a file that was just removed"),
     ]
 }

@@ -21,6 +21,8 @@ package struct NewCheckpoint: Sendable {
     package let replaced: [CheckpointPart]
     /// The head as it is sent to keepers.
     package let head: [UInt8]
+    /// How many blocks it has an older version of, or none.
+    package let behind: Int
     /// The head is kept, if this is given.
     package let snapshot: SnapshotRow?
 
@@ -30,6 +32,7 @@ package struct NewCheckpoint: Sendable {
         parts: [CheckpointPart],
         replaced: [CheckpointPart],
         head: [UInt8],
+        behind: Int,
         snapshot: SnapshotRow?
     ) {
         self.version = version
@@ -37,6 +40,7 @@ package struct NewCheckpoint: Sendable {
         self.parts = parts
         self.replaced = replaced
         self.head = head
+        self.behind = behind
         self.snapshot = snapshot
     }
 }

@@ -9,6 +9,10 @@ extension MetadataCore {
         writer.withLock { ($0.journalSequence, $0.substantialSequence) }
     }
 
+    /// The last row of the journal that a registered head must have before stripes of kept heads
+    /// that are none any more are given up.
+    var forgettingSequence: Int64 { writer.withLock { $0.forgettingSequence } }
+
     func beginCheckpoints() throws(FileSystemError) {
         try writer.withLock { writer throws(FileSystemError) in
             guard !writer.keepsJournal else { return }

@@ -28,6 +28,7 @@ extension MetadataState {
         changes.checkpointParts.removeAll { removed.contains($0.piece) }
         changes.checkpointParts += checkpoint.parts
         changes.head = checkpoint.head
+        setNumber(MetaKey.headBehind, Int64(checkpoint.behind))
         if let snapshot = checkpoint.snapshot {
             changes.snapshots[snapshot.version] = .put(snapshot)
         }

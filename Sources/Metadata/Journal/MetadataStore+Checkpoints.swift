@@ -34,7 +34,8 @@ extension MetadataStore {
                 registered: try reader.version(MetaKey.registeredVersion),
                 head: head,
                 parts: try reader.checkpointParts(),
-                needsBase: try reader.version(MetaKey.needsBase) != 0
+                needsBase: try reader.version(MetaKey.needsBase) != 0,
+                behind: Int(clamping: try reader.version(MetaKey.headBehind))
             )
         }
     }
@@ -101,8 +102,13 @@ extension MetadataStore {
     ///
     /// - Returns: How many.
     package func collectReleased(limit: Int) throws(FileSystemError) -> Int {
-        let found = try scan { reader throws(FileSystemError) in
-            try reader.releasedStripes(
+        let needed = core.forgettingSequence
+        let found = try scan { reader throws(FileSystemError) -> [StripeID] in
+            // Who recovered from that head would find a snapshot without its bytes.
+            guard try reader.version(MetaKey.cutSequence) >= UInt64(clamping: needed) else {
+                return []
+            }
+            return try reader.releasedStripes(
                 registered: try reader.version(MetaKey.registeredVersion),
                 limit: limit
             )
@@ -171,4 +177,6 @@ package struct CheckpointState: Sendable {
     package let parts: [CheckpointPart]
     /// Whether rows were changed past the journal, so that the next head needs a new base.
     package let needsBase: Bool
+    /// Blocks that were not placed when that head was made.
+    package let behind: Int
 }

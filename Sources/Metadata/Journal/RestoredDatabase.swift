@@ -74,12 +74,12 @@ package final class RestoredDatabase {
         }
     }
 
-    /// Applies the next part of a piece.
+    /// Applies the next part of a piece; a base is not kept for the journal.
     ///
     /// - Throws: `corrupt` if it holds what no program of this format writes.
-    package func apply(_ part: [UInt8]) throws(FileSystemError) {
+    package func apply(_ part: [UInt8], ofBase isBase: Bool) throws(FileSystemError) {
         let bytes = rest + part
-        piece += part
+        if !isBase { piece += part }
         var reader = ByteReader(bytes)
         var applied = 0
         while reader.remaining > 0 {
@@ -102,7 +102,7 @@ package final class RestoredDatabase {
     /// Ends a piece: rows `first` to `last` of the journal.
     package func endPiece(first: Int64, last: Int64) throws(FileSystemError) {
         guard rest.isEmpty else { throw Self.corrupt("a piece ends in the middle of a record") }
-        if first != CheckpointPart.base, !piece.isEmpty {
+        if !piece.isEmpty {
             let records = piece
             try converting { () throws(SQLiteError) in
                 try database.execute(
@@ -366,6 +366,7 @@ package final class RestoredDatabase {
             (MetaKey.registeredVersion, .integer(Int64(clamping: head.version))),
             (MetaKey.cutSequence, .integer(last)),
             (MetaKey.head, .blob(head.encoded)),
+            (MetaKey.headBehind, 0),
         ]
         for (key, value) in rows {
             try database.execute("REPLACE INTO meta(key, value) VALUES(?,?)", .text(key), value)

@@ -62,7 +62,10 @@ struct CheckpointReader: Sendable {
         var parts: [CheckpointPart] = []
         for piece in index.pieces {
             for (number, location) in piece.parts.enumerated() {
-                try database.apply(try read(location, known, whereabouts))
+                try database.apply(
+                    try read(location, known, whereabouts),
+                    ofBase: piece.first == CheckpointPart.base
+                )
                 done += UInt64(location.plainBytes)
                 report(done, total)
                 parts.append(

@@ -16,8 +16,10 @@ import Wire
 /// the last base, all rows are placed anew as the next base. A head that names the pieces is
 /// registered with the keepers.
 final class CheckpointWriter: Sendable {
-    /// A journal shorter than this is no reason for a new base.
+    /// A journal shorter than this is no reason for a new base, and one longer than that is, however
+    /// large the last was: it is merged in memory, which takes ten times as much.
     private static let journalBytesMin: UInt64 = 4 << 20
+    private static let journalBytesMax: UInt64 = 16 << 20
     /// A piece is merged with the new one if it is at most so many times as long.
     private static let mergedRatio = 2
     /// Looked at without any change, in case one was not noticed.
@@ -78,7 +80,12 @@ final class CheckpointWriter: Sendable {
     func prepare() throws(FileSystemError) {
         try metadata.beginCheckpoints()
         let saved = try metadata.checkpointState()
-        state.update { $0.status.registered = saved.registered }
+        let time = try head(of: saved)?.time
+        state.update { state in
+            state.status.registered = saved.registered
+            state.status.time = saved.registered > 0 ? time : nil
+            state.status.behindBlocks = saved.behind
+        }
     }
 
     func start() throws(FileSystemError) {
@@ -163,7 +170,13 @@ final class CheckpointWriter: Sendable {
         let status = status
         return !status.isFenced
             && (metadata.lastSubstantialRow > status.through || status.isPending
-                || status.registered == 0)
+                || status.registered == 0 || hasCaughtUp(behind: status.behindBlocks))
+    }
+
+    /// Whether blocks that the newest head calls behind are not any more: those that became holes
+    /// leave no other trace, and a recovery would cut their files.
+    private func hasCaughtUp(behind: Int) -> Bool {
+        behind > 0 && metadata.totals.dirtyBlocks == 0
     }
 
     /// Makes a head if there is reason to, and tells who waits.
@@ -205,7 +218,7 @@ final class CheckpointWriter: Sendable {
         let kept = try metadata.snapshots().first { $0.version == saved.registered }
         let isCurrent =
             wishes.allSatisfy { kept == nil || $0.name.isEmpty || $0.name == kept?.name }
-            && saved.registered > 0 && !saved.needsBase
+            && saved.registered > 0 && !saved.needsBase && !hasCaughtUp(behind: saved.behind)
             && max(saved.lastSubstantialRow, 0) <= through
             && (status.through > 0 || saved.lastRow <= through)
         if isCurrent {
@@ -245,7 +258,8 @@ final class CheckpointWriter: Sendable {
             let journalBytes = try metadata.journalBytes()
             let isBaseDue =
                 base.isEmpty || saved.needsBase
-                || journalBytes > max(Self.journalBytesMin, baseBytes / 2)
+                || journalBytes
+                    > min(Self.journalBytesMax, max(Self.journalBytesMin, baseBytes / 2))
             let (cut, kept, new) =
                 isBaseDue
                 ? try placeBase(in: stripes) : try placePiece(behind: old, in: stripes)
@@ -348,6 +362,7 @@ final class CheckpointWriter: Sendable {
                 parts: all,
                 replaced: saved.parts.filter { !kept.contains($0) },
                 head: head.encoded,
+                behind: cut.behind.count,
                 snapshot: wish?.row(cut.version, time, locations)
             )
         )

@@ -42,7 +42,7 @@ struct PassageRecovery {
         guard WholeFile.exists(cache.path(of: ino)) else { return }
         let attributes = try metadata.attributes(of: ino)
         // Who still writes to it does so to what the volume has no more.
-        try cache.part(ino)
+        let parted = try cache.part(ino)
         let file = try cache.openFile(ino)
         let stamp = try onDisk { () throws(DiskError) in try file.stamp() }
         let isCut = stamp.size < attributes.size
@@ -70,11 +70,12 @@ struct PassageRecovery {
             }
             if try scan.isChanged(index, block) { changed.append(index) }
         }
-        let isNewer = stamp.modified != entry.modified
+        // A copy is younger than what was written.
+        let modified = parted ?? stamp.modified
         try metadata.recordWrite(
             ino,
             growingTo: stamp.size,
-            now: isNewer ? stamp.modified : nil
+            now: modified != entry.modified ? modified : nil
         )
         for index in changed {
             // Of what was dirty and durable before, more may have been written, but nothing lost.
