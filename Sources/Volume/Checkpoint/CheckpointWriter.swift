@@ -16,8 +16,8 @@ import Wire
 /// the last base, all rows are placed anew as the next base. A head that names the pieces is
 /// registered with the keepers.
 final class CheckpointWriter: Sendable {
-    /// A journal shorter than this is no reason for a new base, and one longer than that is, however
-    /// large the last was: it is merged in memory, which takes ten times as much.
+    /// A journal shorter than this is no reason for a new base, and one longer than that is,
+    /// however large the last was: it is merged in memory, which takes ten times as much.
     private static let journalBytesMin: UInt64 = 4 << 20
     private static let journalBytesMax: UInt64 = 16 << 20
     /// A piece is merged with the new one if it is at most so many times as long.
