@@ -80,7 +80,7 @@ final class CheckpointWriter: Sendable {
     func prepare() throws(FileSystemError) {
         try metadata.beginCheckpoints()
         let saved = try metadata.checkpointState()
-        let time = try head(of: saved)?.time
+        let time = try saved.decodedHead()?.time
         state.update { state in
             state.status.registered = saved.registered
             state.status.time = saved.registered > 0 ? time : nil
@@ -207,7 +207,7 @@ final class CheckpointWriter: Sendable {
         }
         guard configuration.mayPublish() else { throw FileSystemError.notWriter }
         var saved = try metadata.checkpointState()
-        if let head = try head(of: saved), head.version > saved.registered {
+        if let head = try saved.decodedHead(), head.version > saved.registered {
             // Keepers take none of an older term: what it has is placed, and the next has it too.
             guard head.term == settings.term() else { return try place(saved, wishes) }
             try register(head, saved)
@@ -224,7 +224,7 @@ final class CheckpointWriter: Sendable {
         if isCurrent {
             state.update { $0.status.through = max(through, 1) }
             if kept == nil, let wish = wishes.first(where: { !$0.name.isEmpty }) ?? wishes.first {
-                let time = try head(of: saved)?.time ?? Clock.now()
+                let time = try saved.decodedHead()?.time ?? Clock.now()
                 try metadata.putSnapshot(
                     wish.row(saved.registered, time, index.map(\.location))
                 )
@@ -234,10 +234,6 @@ final class CheckpointWriter: Sendable {
             return saved.registered
         }
         return try place(saved, wishes)
-    }
-
-    private func head(of saved: CheckpointState) throws(FileSystemError) -> VolumeHead? {
-        try saved.decodedHead()
     }
 
     // MARK: Placing
@@ -251,6 +247,7 @@ final class CheckpointWriter: Sendable {
             metadata: metadata,
             placer: placer
         )
+        let head: VolumeHead
         do throws(FileSystemError) {
             let old = saved.parts.filter { $0.piece != CheckpointPart.index }
             let base = old.filter { $0.piece == CheckpointPart.base }
@@ -263,11 +260,14 @@ final class CheckpointWriter: Sendable {
             let (cut, kept, new) =
                 isBaseDue
                 ? try placeBase(in: stripes) : try placePiece(behind: old, in: stripes)
-            return try finish(cut, saved, kept: kept, new: new, stripes, wishes)
+            head = try finish(cut, saved, kept: kept, new: new, stripes, wishes)
         } catch {
             try stripes.abandon()
             throw error
         }
+        // From here on its stripes are placed, whatever keepers say.
+        try register(head, try metadata.checkpointState())
+        return head.version
     }
 
     private typealias Placed = (cut: CheckpointCut, kept: [CheckpointPart], new: [CheckpointPart])
@@ -295,7 +295,8 @@ final class CheckpointWriter: Sendable {
         let cut = try metadata.cut()
         var kept = old
         var first = (old.map(\.last).max() ?? 0) + 1
-        var bytes = try metadata.journal(after: first - 1, through: cut.last).count
+        var records = try metadata.journal(after: first - 1, through: cut.last)
+        var bytes = records.count
         while let last = kept.last, last.piece != CheckpointPart.base {
             let piece = kept.filter { $0.piece == last.piece }
             let length = piece.reduce(0) { $0 + Int($1.location.plainBytes) }
@@ -304,7 +305,9 @@ final class CheckpointWriter: Sendable {
             first = last.piece
             kept.removeAll { $0.piece == last.piece }
         }
-        let records = try metadata.journal(after: first - 1, through: cut.last)
+        if kept.count < old.count {
+            records = try metadata.journal(after: first - 1, through: cut.last)
+        }
         let locations = try stripes.add(records)
         return (cut, kept, Self.parts(of: first, through: cut.last, locations))
     }
@@ -319,7 +322,7 @@ final class CheckpointWriter: Sendable {
         }
     }
 
-    /// Places the index, makes the head durable here, and registers it.
+    /// Places the index, and makes the head durable here.
     private func finish(
         _ cut: CheckpointCut,
         _ saved: CheckpointState,
@@ -327,7 +330,7 @@ final class CheckpointWriter: Sendable {
         new: [CheckpointPart],
         _ stripes: CheckpointStripes,
         _ wishes: [SnapshotWish]
-    ) throws(FileSystemError) -> UInt64 {
+    ) throws(FileSystemError) -> VolumeHead {
         let time = Clock.now()
         let parts = kept + new
         let wish = wishes.first { !$0.name.isEmpty } ?? wishes.first
@@ -352,7 +355,7 @@ final class CheckpointWriter: Sendable {
             index: locations,
             stripes: try stripes.records().filter { !named.contains($0.manifest.id) }
         )
-        let head = try makeHead(cut.version, time, place, after: try head(of: saved))
+        let head = try makeHead(cut.version, time, place, after: try saved.decodedHead())
         let all = new + Self.parts(of: CheckpointPart.index, through: cut.last, locations)
         let kept = Set(kept)
         try metadata.completeCheckpoint(
@@ -367,13 +370,11 @@ final class CheckpointWriter: Sendable {
             )
         )
         for id in stripes.placed { custody?.notePlaced(id) }
-        state.update { $0.status.isPending = true }
-        try register(head, try metadata.checkpointState())
         state.update { state in
+            state.status.isPending = true
             state.status.behindBlocks = cut.behind.count
-            state.status.time = time
         }
-        return cut.version
+        return head
     }
 
     private static func pieces(_ parts: [CheckpointPart]) -> [CheckpointPiece] {
