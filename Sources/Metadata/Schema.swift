@@ -108,6 +108,12 @@ enum Schema {
             root BLOB NOT NULL,
             PRIMARY KEY(stripe, idx)
         ) WITHOUT ROWID;
+        \(checkpointTables)
+
+        """
+
+    /// What tells of checkpoints and kept heads.
+    private static let checkpointTables = """
         CREATE TABLE snapshot(
             version INTEGER PRIMARY KEY,
             seconds INTEGER NOT NULL,
@@ -131,7 +137,6 @@ enum Schema {
             checksum INTEGER,
             PRIMARY KEY(piece, part)
         ) WITHOUT ROWID;
-
         """
 
     /// What makes a database of the version before one of this version.
@@ -149,29 +154,7 @@ enum Schema {
         ALTER TABLE stripe ADD COLUMN born INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE stripe ADD COLUMN died INTEGER;
         CREATE INDEX stripe_released ON stripe(died) WHERE died IS NOT NULL;
-        CREATE TABLE snapshot(
-            version INTEGER PRIMARY KEY,
-            seconds INTEGER NOT NULL,
-            name TEXT NOT NULL,
-            locked_until INTEGER,
-            contents BLOB NOT NULL
-        );
-        CREATE TABLE journal(
-            seq INTEGER PRIMARY KEY,
-            records BLOB NOT NULL
-        );
-        CREATE TABLE checkpoint(
-            piece INTEGER NOT NULL,
-            part INTEGER NOT NULL,
-            last INTEGER NOT NULL,
-            stripe BLOB NOT NULL,
-            offset INTEGER NOT NULL,
-            plain INTEGER NOT NULL,
-            valid INTEGER NOT NULL,
-            segments BLOB NOT NULL,
-            checksum INTEGER,
-            PRIMARY KEY(piece, part)
-        ) WITHOUT ROWID;
+        \(checkpointTables)
 
         """,
     ]
