@@ -94,7 +94,9 @@ extension Custodian {
         var providers: [NodeID: NetworkView.Provider] = [:]
         for record in records {
             let downSince = record.isUp ? nil : book.history(of: record.id)?.downSince ?? time
-            let since = downSince ?? unreachable[record.id]
+            // Heartbeats count for half a minute after the last: a question without an answer may
+            // have told of it before them.
+            let since = [downSince, unreachable[record.id]].compactMap { $0 }.min()
             providers[record.id] = NetworkView.Provider(
                 record: record,
                 score: score(of: record.id, at: time),

@@ -36,6 +36,7 @@ final class DelegatedVolume {
         )
         configuration.holdLasts = .seconds(2)
         configuration.custody.repairPolicy = RepairPolicy(wait: .seconds(1))
+        configuration.custody.suspicionGrace = .seconds(2)
         configuration.custody.lookInterval = .milliseconds(500)
         configuration.custody.scanInterval = .seconds(2)
         configuration.custody.amendInterval = .milliseconds(200)
@@ -159,9 +160,10 @@ final class DelegatedVolume {
             }
             #expect(isScored)
 
-            // A holder goes: its shard comes to the fourth provider.
+            // A holder goes: its shard comes to the fourth provider, once no heartbeat of the last
+            // half a minute speaks for it.
             world.providers[0].stop()
-            try #require(eventually { (world.status?.repairsDone ?? 0) >= 1 })
+            try #require(eventually(within: 240) { (world.status?.repairsDone ?? 0) >= 1 })
             let state = try world.ask(HoldVolume(volume: world.volume))
             #expect(state.repairs == delegated.repairs + 1)
             let moved = stripe.moving(index: 0, to: world.ids[3])

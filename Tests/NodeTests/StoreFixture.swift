@@ -44,8 +44,8 @@ final class LogLines: Sendable {
 }
 
 /// Waits until `condition` holds; `false` if it does not within a minute.
-func eventually(_ condition: () -> Bool) -> Bool {
-    for _ in 0..<6000 {
+func eventually(within seconds: Int = 60, _ condition: () -> Bool) -> Bool {
+    for _ in 0..<seconds * 100 {
         if condition() { return true }
         usleep(10_000)
     }
