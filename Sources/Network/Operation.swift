@@ -32,6 +32,8 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case setLeaving = 0x1c
     /// `CompactOrder` → `OrderState`.
     case compactOrder = 0x1d
+    /// `ListLoose` → `LooseShards`.
+    case listLoose = 0x1f
     /// `Heartbeat` of the provider that asks → empty.
     case heartbeat = 0x20
     /// Empty → `ProviderList`.

@@ -480,7 +480,7 @@ final class Uploader: Sendable {
             progresses.withLock { all in for key in keys { all[key] = nil } }
             state.update { $0.placingBytes -= bytes }
         }
-        let ids = (0..<configuration.code.n).map { _ in StripeBuilder.newID(ShardID.self) }
+        let ids = (0..<configuration.code.n).map { _ in ShardNames.newID(of: configuration.id) }
         let shards = try builder.finish(shards: ids, key: configuration.key)
         let record = try placer.begin(
             builder.stripe,

@@ -57,33 +57,35 @@ extension VolumeEngine {
 
     /// Shards of an order looked at in one turn.
     private static let entriesPage = 4096
+    /// How long a provider that is up is waited for when it is asked for loose shards.
+    private static let loosePatience: Duration = .seconds(60)
 
-    /// Has shards deleted that are under order and that the metadata does not know: a machine that
+    /// A shard that a provider holds for this volume.
+    private struct HeldShard {
+        let provider: NodeID
+        let entry: OrderEntry
+    }
+
+    /// Has shards deleted that providers hold and that the metadata does not know: a machine that
     /// was lost had placed them after its last head.
     ///
-    /// The orders are read before the metadata, which knows of every shard before it is sent and
-    /// until it is out of its order.
+    /// The providers are asked before the metadata is read, which knows of every shard before it is
+    /// sent and until it is deleted.
     private func claimStrays() throws(FileSystemError) {
         guard let custody, configuration.mayPublish() else { return }
         custody.book.flush()
-        var held: [(provider: NodeID, entry: OrderEntry)] = []
+        var held: [HeldShard] = []
         do throws(NetworkError) {
-            for provider in try network.providers().map(\.id) {
-                var position: Int? = 0
-                while let from = position {
-                    let page = try custody.book.shards(
-                        at: provider,
-                        from: from,
-                        limit: Self.entriesPage
-                    )
-                    held += page.entries.map { (provider, $0) }
-                    position = page.next
-                }
+            for provider in try network.providers() {
+                held += try orderedShards(at: provider.id, custody.book)
+                if provider.isUp { held += looseShards(at: provider.id) }
             }
         } catch {
             throw FileSystemError(.unavailable, "orders cannot be looked at: \(error.message)")
         }
         let known = try metadata.shardIDs()
+        // Whatever was held is a lost machine's only if no other one may have written meanwhile.
+        guard configuration.mayPublish() else { return }
         let strays = held.filter { !known.contains($0.entry.shard) }
         for stray in strays {
             let record = ShardRecord(
@@ -101,5 +103,43 @@ extension VolumeEngine {
         }
         guard !strays.isEmpty else { return }
         logger.notice("\(strays.count) shards that nobody knows of are given back")
+    }
+
+    private func orderedShards(
+        at provider: NodeID,
+        _ book: OrderBook
+    ) throws(NetworkError) -> [HeldShard] {
+        var held: [HeldShard] = []
+        var position: Int? = 0
+        while let from = position {
+            let page = try book.shards(at: provider, from: from, limit: Self.entriesPage)
+            held += page.entries.map { HeldShard(provider: provider, entry: $0) }
+            position = page.next
+        }
+        return held
+    }
+
+    /// Shards of this volume that are in no order.
+    ///
+    /// Of a provider that does not tell, none: it may tell the next time.
+    private func looseShards(at provider: NodeID) -> [HeldShard] {
+        var held: [HeldShard] = []
+        var after: ShardID?
+        do throws(NetworkError) {
+            repeat {
+                let page = try network.ask(ListLoose(after: after), of: provider)
+                    .wait(for: Self.loosePatience)
+                held += page.shards
+                    .filter { ShardNames.isShard($0.shard, of: configuration.id) }
+                    .map { HeldShard(provider: provider, entry: $0) }
+                if let next = page.next, let last = after, next <= last {
+                    throw NetworkError(.malformed, "it goes round in circles")
+                }
+                after = page.next
+            } while after != nil
+        } catch {
+            logger.info("provider \(provider.short) does not tell what is loose: \(error.message)")
+        }
+        return held
     }
 }

@@ -51,6 +51,25 @@ extension MessageCase {
                 )
             ),
             MessageCase(
+                "list-loose",
+                "ListLoose: from behind shard 01..",
+                ListLoose(after: try Samples.shard(1))
+            ),
+            MessageCase(
+                "loose-shards",
+                "LooseShards: one of 2 KiB, more from behind it on",
+                LooseShards(
+                    shards: [
+                        OrderEntry(
+                            shard: try Samples.shard(2),
+                            bytes: 2048,
+                            root: try Samples.digest(2)
+                        )
+                    ],
+                    next: try Samples.shard(2)
+                )
+            ),
+            MessageCase(
                 "fetch-order",
                 "FetchOrder: since sequence 3, from row 8192",
                 FetchOrder(order: state.order, sinceSequence: 3, from: 8192)

@@ -28,6 +28,29 @@ import Transport
         }
     }
 
+    @Test func whatIsInNoOrderIsToldToItsOwner() throws {
+        try withProvider { provider, owner, order in
+            let shards = try (0..<4).map { try TestShard(UInt64($0)) }
+            for shard in shards { try owner.put(shard) }
+            try order.amend(adding: [shards[0]])
+            // One of another volume of the same owner counts too.
+            var second = try ClientOrder(owner, at: provider, volume: 6)
+            try second.amend(adding: [shards[1]])
+            let loose = [shards[2], shards[3]].map(OrderEntry.init)
+                .sorted { $0.shard < $1.shard }
+            #expect(try owner.ask(ListLoose()) == LooseShards(shards: loose, next: nil))
+            #expect(try owner.ask(ListLoose(after: loose[0].shard)).shards == [loose[1]])
+            try order.amend(adding: [shards[2]])
+            try owner.delete([shards[3]])
+            #expect(try owner.ask(ListLoose()).shards.isEmpty)
+            // Nobody is told of another's.
+            let stranger = try provider.client(9)
+            defer { stranger.close() }
+            try owner.put(try TestShard(7))
+            #expect(try stranger.ask(ListLoose()).shards.isEmpty)
+        }
+    }
+
     @Test func openingAgainAnswersTheStateThatIs() throws {
         try withProvider { provider, owner, order in
             let shard = try TestShard(1)

@@ -268,6 +268,41 @@ struct CustodyTests {
         }
     }
 
+    @Test func whatALostMachinePutAndNeverToldOfIsGivenBack() throws {
+        try CustodyFixture.with(code: "2+1", providers: 3) { fixture in
+            try fixture.open { engine in
+                let files = try engine.placeFiles(1, bytes: 100_000, seed: 1)
+                try waitUntil {
+                    try fixture.ids.allSatisfy { try fixture.status(of: $0).orderCount == 1 }
+                }
+                let before = fixture.shardCount
+                // One that the lost machine put for this volume, and one that another machine of
+                // the same owner puts just now for its own.
+                let other = try #require(VolumeID(bytes: SecureRandom.bytes(16)))
+                let lost = ShardNames.newID(of: fixture.configuration.id)
+                let others = ShardNames.newID(of: other)
+                let bytes = [UInt8](repeating: 7, count: 4096)
+                let root = bytes.withUnsafeBytes { MerkleTree.root(of: $0) }
+                let network = try fixture.network()
+                defer { network.close() }
+                for shard in [lost, others] {
+                    try bytes.withUnsafeBytes { bytes in
+                        try network.put(shard, to: fixture.ids[0], bytes: bytes, root: root)
+                            .wait(for: .seconds(60))
+                    }
+                }
+                #expect(fixture.shardCount == before + 2)
+                _ = try engine.collectGarbage()
+                #expect(fixture.shardCount == before + 1)
+                #expect(
+                    try network.get(others, from: fixture.ids[0], offset: 0, count: 4096)
+                        .wait(for: .seconds(60)) == bytes
+                )
+                try engine.expect(files)
+            }
+        }
+    }
+
     @Test func aVolumeThatIsNotDelegatedIsTakenBack() throws {
         try CustodyFixture.with(providers: 6) { fixture in
             let volume = fixture.configuration.id

@@ -103,7 +103,7 @@ struct KeeperRequests: RequestHandler {
             return []
         case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
             .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
-            .setLeaving, .compactOrder:
+            .setLeaving, .compactOrder, .listLoose:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
     }

@@ -47,6 +47,7 @@ struct ProviderRequests: RequestHandler {
                 try orders.deliver(query.receipt, from: peer)
                 return Nothing()
             }
+        case .listLoose: onWorker(reply) { listLoose(request, reply) }
         case .listReceipts: answer(ListReceipts.self, request, reply, orders.receipts)
         case .setLeaving:
             answer(SetLeaving.self, request, reply) { (query) throws(NetworkError) in
@@ -157,6 +158,21 @@ struct ProviderRequests: RequestHandler {
             }
         } catch {
             reply.fail(.of(error))
+        }
+    }
+
+    /// Shards of the peer's own that are in no order of theirs.
+    private func listLoose(_ request: Request, _ reply: Reply) {
+        answer(ListLoose.self, request, reply) { (query) throws(NetworkError) in
+            let shards = try parts.store.shards(
+                of: request.peer,
+                after: query.after,
+                limit: LooseShards.shardsMax
+            )
+            return LooseShards(
+                shards: try orders.loose(shards, owner: request.peer),
+                next: shards.count == LooseShards.shardsMax ? shards.last : nil
+            )
         }
     }
 

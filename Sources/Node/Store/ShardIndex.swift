@@ -160,13 +160,39 @@ final class ShardIndex: Sendable {
                 "SELECT shard FROM shards WHERE shard > ? ORDER BY shard LIMIT ?",
                 .blob(shard?.bytes ?? []),
                 .integer(Int64(limit))
-            ) { (row) throws(SQLiteError) in
-                guard let shard = ShardID(bytes: row.blob(0)) else {
-                    throw Self.corrupt(database, "a row of shards makes no sense")
-                }
-                return shard
-            }
+            ) { (row) throws(SQLiteError) in try Self.shard(row, in: database) }
         }
+    }
+
+    /// At most `limit` shards of an owner whose ids come after `shard`, ascending.
+    func shards(
+        of owner: NodeID,
+        after shard: ShardID?,
+        limit: Int
+    ) throws(SQLiteError) -> [ShardID] {
+        let sql = """
+            SELECT shard FROM shards
+            WHERE owner = (SELECT id FROM owners WHERE node = ?) AND shard > ?
+            ORDER BY shard LIMIT ?
+            """
+        return try reader.withLock { (database) throws(SQLiteError) in
+            try database.query(
+                sql,
+                .blob(owner.bytes),
+                .blob(shard?.bytes ?? []),
+                .integer(Int64(limit))
+            ) { (row) throws(SQLiteError) in try Self.shard(row, in: database) }
+        }
+    }
+
+    private static func shard(
+        _ row: Statement,
+        in database: Database
+    ) throws(SQLiteError) -> ShardID {
+        guard let shard = ShardID(bytes: row.blob(0)) else {
+            throw corrupt(database, "a row of shards makes no sense")
+        }
+        return shard
     }
 
     func totals() throws(SQLiteError) -> (usedBytes: UInt64, shardCount: UInt64) {

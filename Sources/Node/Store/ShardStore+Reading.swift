@@ -40,9 +40,26 @@ extension ShardStore {
         return (location.owner, UInt64(location.length), files.root(at: location))
     }
 
+    /// At most `limit` shards of an owner whose ids come after `shard`, ascending.
+    package func shards(
+        of owner: NodeID,
+        after shard: ShardID?,
+        limit: Int
+    ) throws(NetworkError) -> [ShardID] {
+        try read { (index) throws(SQLiteError) in
+            try index.shards(of: owner, after: shard, limit: limit)
+        }
+    }
+
     func locate(_ shard: ShardID) throws(NetworkError) -> ShardIndex.Location? {
+        try read { (index) throws(SQLiteError) in try index.find(shard) }
+    }
+
+    private func read<Value>(
+        _ body: (ShardIndex) throws(SQLiteError) -> Value
+    ) throws(NetworkError) -> Value {
         do throws(SQLiteError) {
-            return try index.find(shard)
+            return try body(index)
         } catch {
             if error.isCorrupt { demandRebuild() }
             logger.error("the index failed: \(error)")

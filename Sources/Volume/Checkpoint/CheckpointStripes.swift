@@ -56,7 +56,7 @@ final class CheckpointStripes {
     func flush() throws(FileSystemError) {
         guard builder.payloadBytes > 0 else { return }
         let code = configuration.code
-        let ids = (0..<code.n).map { _ in StripeBuilder.newID(ShardID.self) }
+        let ids = (0..<code.n).map { _ in ShardNames.newID(of: configuration.id) }
         let shards = try builder.finish(shards: ids, key: configuration.key)
         let record = try placer.begin(
             builder.stripe,

@@ -121,6 +121,23 @@ extension ProviderOrders {
         }
     }
 
+    /// Those of the owner's `shards` that none of their orders holds, and that are whole.
+    func loose(_ shards: [ShardID], owner: NodeID) throws(NetworkError) -> [OrderEntry] {
+        let free = try withState { state in
+            let trees = try state.byOwner[owner, default: []]
+                .compactMap { try bindingTree(of: $0, in: &state) }
+            return shards.filter { shard in
+                state.deleting[shard] == nil && trees.allSatisfy { $0.position(of: shard) == nil }
+            }
+        }
+        var entries: [OrderEntry] = []
+        for shard in free {
+            guard let stored = try store.stored(shard), let root = stored.root else { continue }
+            entries.append(OrderEntry(shard: shard, bytes: stored.bytes, root: root))
+        }
+        return entries
+    }
+
     // MARK: Damage
 
     /// Those of `shards` that the order holds, at most `limit`.
