@@ -197,7 +197,8 @@ alive() { timeout 60 stat "$mnt" >/dev/null 2>&1 && mountpoint -q "$mnt"; }
 unmount() {
     local pid
     pid=$(mount_pid)
-    umount "$mnt"
+    # Not by the helper of an installed MEFS, which places what is dirty whatever the mount was told.
+    umount -i "$mnt"
     gone "$pid" 120 ||
         die "the mount process $pid is still there two minutes after umount;" \
             "these keep the mount in a namespace of their own: $(grep -ls " $mnt " /proc/[0-9]*/mounts | tr '\n' ' ')"
