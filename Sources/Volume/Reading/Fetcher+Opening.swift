@@ -7,13 +7,9 @@ import Sealing
 // Finding the bytes of one block, asking for them, opening and caching them.
 
 extension Fetcher {
-    /// What is needed to open a run of segments of a block, once their bytes are there.
+    /// A run of segments of a block whose bytes were asked for.
     struct Opening: Sendable {
-        let location: BlockLocation
-        let span: ClosedRange<Int>
-        let stripe: StripeRecord
-        let range: Range<Int>
-        let blockKey: Sealing::BlockKey
+        let span: BlockReader.Span
         let reading: StripeReader.Reading?
     }
 
@@ -59,18 +55,11 @@ extension Fetcher {
         in stripe: StripeRecord,
         under fileKey: FileKey
     ) throws(FileSystemError) -> Opening {
-        let range = try location.payloadRange(of: span, in: stripe)
-        fetchNeighbours(of: range, location, in: stripe)
-        let reading = range.isEmpty ? nil : reader.begin(stripe, range)
+        let span = try BlockReader.Span(span, of: location, in: stripe, under: fileKey)
+        fetchNeighbours(of: span)
+        let reading = blocks.ask(span)
         if reading?.isKept == true { noteKept() }
-        return Opening(
-            location: location,
-            span: span,
-            stripe: stripe,
-            range: range,
-            blockKey: fileKey.blockKey(stripe: stripe.id, offset: location.offset),
-            reading: reading
-        )
+        return Opening(span: span, reading: reading)
     }
 
     /// Asks for a run of segments that somebody is likely to want soon, as `begin`; what comes is
@@ -82,13 +71,13 @@ extension Fetcher {
     ) throws(FileSystemError) {
         let range = try location.payloadRange(of: span, in: stripe)
         guard !range.isEmpty else { return }
-        reader.prefetch(stripe, range)
+        blocks.reader.prefetch(stripe, range)
         noteKept()
     }
 
     /// Lets go of what `begin` asked for.
     func abandon(_ opening: Opening) {
-        if let reading = opening.reading { reader.abandon(reading) }
+        if let reading = opening.reading { blocks.reader.abandon(reading) }
     }
 
     /// The stripe that holds a block; `nil` if it was rewritten and reclaimed meanwhile: the caller
@@ -108,77 +97,18 @@ extension Fetcher {
     }
 
     /// Asks for what lies beside a small block that is read whole.
-    private func fetchNeighbours(
-        of range: Range<Int>,
-        _ location: BlockLocation,
-        in stripe: StripeRecord
-    ) {
-        guard !range.isEmpty, range.count <= NeighbourWindows.blockBytesMax,
-            range.count == location.sealedBytes,
-            let wanted = windows.wanted(range, in: stripe)
+    private func fetchNeighbours(of span: BlockReader.Span) {
+        guard !span.range.isEmpty, span.range.count <= NeighbourWindows.blockBytesMax,
+            span.range.count == span.location.sealedBytes,
+            let wanted = windows.wanted(span.range, in: span.stripe)
         else { return }
-        reader.prefetch(stripe, wanted)
+        blocks.reader.prefetch(span.stripe, wanted)
         noteKept()
     }
 
     /// Receives and opens a run of segments; plaintext, segment after segment.
     func open(_ opening: Opening) throws(FileSystemError) -> [UInt8] {
-        let sealed = try opening.reading.map { reading throws(FileSystemError) in
-            try reader.finish(reading)
-        }
-        if let plain = try open(sealed ?? [], opening) { return plain }
-        // The next attempts must not get the same bytes again.
-        reader.ranges.forget(opening.stripe.shards)
-        for suspects in reader.suspicions(opening.stripe, opening.range) {
-            guard
-                let again = try? reader.read(opening.stripe, opening.range, distrusting: suspects)
-            else { continue }
-            if let plain = try open(again, opening) {
-                reader.report(suspects, of: opening.stripe)
-                return plain
-            }
-        }
-        throw FileSystemError(
-            .corrupt,
-            "stripe \(opening.stripe.id.short): no set of shards gives bytes that pass their tags"
-        )
-    }
-
-    /// The plaintext, or `nil` if a tag does not match.
-    private func open(
-        _ sealed: [UInt8],
-        _ opening: Opening
-    ) throws(FileSystemError) -> [UInt8]? {
-        let (location, span) = (opening.location, opening.span)
-        let start = span.lowerBound * Geometry.segmentBytes
-        let end = min(Int(location.plainBytes), (span.upperBound + 1) * Geometry.segmentBytes)
-        var plain = [UInt8](repeating: 0, count: max(0, end - start))
-        do {
-            let sealer = try sealers.take()
-            defer { sealers.give(sealer) }
-            try plain.withUnsafeMutableBytes { plain in
-                try sealed.withUnsafeBytes { sealed in
-                    var at = 0
-                    for segment in span {
-                        let length = Int(location.segmentBytes[segment])
-                        let from = segment * Geometry.segmentBytes - start
-                        let to = min(plain.count, from + Geometry.segmentBytes)
-                        if length > 0 {
-                            try sealer.open(
-                                UnsafeRawBufferPointer(rebasing: sealed[at..<at + length]),
-                                index: segment,
-                                key: opening.blockKey,
-                                into: UnsafeMutableRawBufferPointer(rebasing: plain[from..<to])
-                            )
-                        }
-                        at += length
-                    }
-                }
-            }
-            return plain
-        } catch {
-            return nil
-        }
+        try blocks.open(opening.span, opening.reading)
     }
 
     /// Writes fetched bytes to the cache, unless the block changed meanwhile.

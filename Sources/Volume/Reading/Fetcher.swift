@@ -71,7 +71,7 @@ final class Fetcher: Sendable {
 
     let metadata: MetadataStore
     let cache: CacheStore
-    let reader: StripeReader
+    let blocks: BlockReader
     let key: VolumeKey
     private let logger: Logger
     private let flights = Mutex<[Key: Flight]>([:])
@@ -79,7 +79,6 @@ final class Fetcher: Sendable {
     let windows = NeighbourWindows()
     /// What was opened for who reads snapshots, of which nothing enters the cache.
     let opened = OpenedBlocks()
-    let sealers = SealerPool()
     /// Whether bytes are kept that must be let go of in time.
     private let keeps = Condition((isKeeping: false, isStopping: false))
     private let threads = Mutex<[Thread]>([])
@@ -93,7 +92,7 @@ final class Fetcher: Sendable {
     ) {
         self.metadata = metadata
         self.cache = cache
-        self.reader = reader
+        blocks = BlockReader(reader)
         self.key = key
         self.logger = logger
     }
@@ -125,7 +124,7 @@ final class Fetcher: Sendable {
 
     /// Drops what was fetched and not asked for yet.
     func forgetFetched() {
-        reader.ranges.forgetAll()
+        blocks.reader.ranges.forgetAll()
         opened.forgetAll()
     }
 
@@ -139,7 +138,7 @@ final class Fetcher: Sendable {
         while keeps.wait(until: { $0.isStopping ? false : $0.isKeeping ? true : nil }) {
             let mustStop = keeps.wait(for: ShardRanges.keptTime) { $0.isStopping ? true : nil }
             if mustStop != nil { return }
-            let keepsMore = [reader.ranges.trim(), opened.trim()].contains(true)
+            let keepsMore = [blocks.reader.ranges.trim(), opened.trim()].contains(true)
             if !keepsMore { keeps.withLock { $0.isKeeping = false } }
         }
     }
@@ -281,9 +280,9 @@ final class Fetcher: Sendable {
                 let plain = try open(opening)
                 try keep(
                     plain,
-                    opening.span,
+                    opening.span.segments,
                     of: job.request.index,
-                    at: opening.location,
+                    at: opening.span.location,
                     in: job.content
                 )
             }

@@ -35,7 +35,7 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         } catch {
             throw FileSystemError(.corrupt, "metadata database: snapshot \(version): \(error)")
         }
-        let reader = CheckpointReader(engine.fetcher.reader)
+        let reader = CheckpointReader(engine.fetcher.blocks.reader)
         let whereabouts = { [metadata = engine.metadata] (id: StripeID) throws(FileSystemError) in
             try metadata.placedStripe(id)
         }

@@ -145,7 +145,7 @@ extension SnapshotTree {
         while let want = left.first {
             let opening = openings.removeFirst()
             let plain = try fetcher.open(opening)
-            let start = opening.span.lowerBound * Geometry.segmentBytes
+            let start = opening.span.segments.lowerBound * Geometry.segmentBytes
             let range = want.range.lowerBound - start..<want.range.upperBound - start
             guard range.lowerBound >= 0, range.upperBound <= plain.count else {
                 throw FileSystemError(
