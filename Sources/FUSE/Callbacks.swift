@@ -9,17 +9,24 @@ import Primitives
 /// What a session keeps for the callbacks; one allocation that outlives the session.
 final class CallbackContext: Sendable {
     let operations: any Operations
+    /// Whether others change the tree behind the kernel's back.
+    let follows: Bool
+    /// How long the kernel may trust what it is told.
+    var secondsMax: Double { follows ? CacheTime.followingSeconds : CacheTime.seconds }
 
-    init(_ operations: any Operations) { self.operations = operations }
-
-    static func operations(of raw: OpaquePointer?) -> any Operations {
-        operations(at: fuse_req_userdata(raw))
+    init(_ operations: any Operations, follows: Bool) {
+        self.operations = operations
+        self.follows = follows
     }
 
-    static func operations(at userdata: UnsafeMutableRawPointer?) -> any Operations {
+    static func of(_ raw: OpaquePointer?) -> CallbackContext { at(fuse_req_userdata(raw)) }
+
+    static func at(_ userdata: UnsafeMutableRawPointer?) -> CallbackContext {
         guard let userdata else { preconditionFailure("the session was made with user data") }
-        return Unmanaged<CallbackContext>.fromOpaque(userdata).takeUnretainedValue().operations
+        return Unmanaged<CallbackContext>.fromOpaque(userdata).takeUnretainedValue()
     }
+
+    static func operations(of raw: OpaquePointer?) -> any Operations { of(raw).operations }
 }
 
 /// Calls `body` with the request and the operations to ask; libfuse never passes a null request.
@@ -57,8 +64,9 @@ extension fuse_lowlevel_ops {
     private mutating func addLifeCycle() {
         `init` = { userdata, connection in
             guard let connection else { return }
-            Session.negotiate(&connection.pointee)
-            CallbackContext.operations(at: userdata).started()
+            let context = CallbackContext.at(userdata)
+            Session.negotiate(&connection.pointee, follows: context.follows)
+            context.operations.started()
         }
         forget = { raw, ino, count in
             CallbackContext.operations(of: raw).forget(InodeNumber(ino), count: count)
@@ -248,7 +256,11 @@ extension fuse_lowlevel_ops {
         opendir = { raw, _, _ in fuse_reply_err(raw, ENOSYS) }
         readdir = { raw, ino, size, offset, _ in
             serve(raw) {
-                let listing = DirectoryListing(bytesMax: size, carriesAttributes: false)
+                let listing = DirectoryListing(
+                    bytesMax: size,
+                    carriesAttributes: false,
+                    secondsMax: CallbackContext.of(raw).secondsMax
+                )
                 $0.readDirectory(
                     $1,
                     InodeNumber(ino),
@@ -259,7 +271,11 @@ extension fuse_lowlevel_ops {
         }
         readdirplus = { raw, ino, size, offset, _ in
             serve(raw) {
-                let listing = DirectoryListing(bytesMax: size, carriesAttributes: true)
+                let listing = DirectoryListing(
+                    bytesMax: size,
+                    carriesAttributes: true,
+                    secondsMax: CallbackContext.of(raw).secondsMax
+                )
                 $0.readDirectory(
                     $1,
                     InodeNumber(ino),

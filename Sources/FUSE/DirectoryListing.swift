@@ -11,11 +11,18 @@ package struct DirectoryListing: ~Copyable {
 
     /// Whether the entries carry attributes, and so give the kernel a reference to each inode.
     package let carriesAttributes: Bool
+    /// How long the kernel may trust the entries at most.
+    private let secondsMax: Double
     private let buffer: UnsafeMutableRawBufferPointer
     private var used = 0
 
     /// An empty listing that takes up to `bytesMax` bytes, the room the kernel has.
-    package init(bytesMax: Int, carriesAttributes: Bool) {
+    package init(
+        bytesMax: Int,
+        carriesAttributes: Bool,
+        secondsMax: Double = CacheTime.seconds
+    ) {
+        self.secondsMax = secondsMax
         buffer = .allocate(byteCount: max(bytesMax, 1), alignment: 8)
         self.carriesAttributes = carriesAttributes
     }
@@ -40,7 +47,7 @@ package struct DirectoryListing: ~Copyable {
 
     /// Adds an entry; `false`, and nothing added, if it does not fit.
     package mutating func add(_ entry: DirectoryEntry, trust: EntryTrust = .full) -> Bool {
-        var parameters = fuse_entry_param(entry.attributes, trust)
+        var parameters = fuse_entry_param(entry.attributes, trust.limited(to: secondsMax))
         return add(entry.name.bytes, &parameters, cookie: entry.cookie)
     }
 

@@ -9,6 +9,9 @@ package enum CacheTime {
     /// The mount is the only writer, so that the kernel sees every change; the bound only lets
     /// idle entries go stale one day.
     package static let seconds: Double = 86_400
+    /// The same of a mount whose tree another machine changes: what the kernel is not told of, it
+    /// sees so late.
+    package static let followingSeconds: Double = 1
 }
 
 extension stat {
@@ -103,6 +106,15 @@ package struct EntryTrust: Hashable, Sendable {
     ///
     /// Its inode numbers are never reused, so that a generation says nothing.
     package static let full = EntryTrust()
+
+    /// The same for at most `secondsMax`.
+    func limited(to secondsMax: Double) -> EntryTrust {
+        EntryTrust(
+            nameSeconds: min(nameSeconds, secondsMax),
+            attributeSeconds: min(attributeSeconds, secondsMax),
+            generation: generation
+        )
+    }
 }
 
 extension fuse_entry_param {

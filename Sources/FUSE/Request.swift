@@ -55,7 +55,10 @@ package struct Request: ~Copyable {
     ) -> Bool {
         let raw = raw
         discard self
-        var entry = fuse_entry_param(attributes, trust)
+        var entry = fuse_entry_param(
+            attributes,
+            trust.limited(to: CallbackContext.of(raw).secondsMax)
+        )
         return fuse_reply_entry(raw, &entry) == 0
     }
 
@@ -64,7 +67,7 @@ package struct Request: ~Copyable {
         let raw = raw
         discard self
         var entry = fuse_entry_param()
-        entry.entry_timeout = CacheTime.seconds
+        entry.entry_timeout = CallbackContext.of(raw).secondsMax
         fuse_reply_entry(raw, &entry)
     }
 
@@ -73,7 +76,7 @@ package struct Request: ~Copyable {
         let raw = raw
         discard self
         var status = stat(attributes)
-        fuse_reply_attr(raw, &status, mayChange ? 0 : CacheTime.seconds)
+        fuse_reply_attr(raw, &status, mayChange ? 0 : CallbackContext.of(raw).secondsMax)
     }
 
     /// Answers with a symbolic link's target, which holds no NUL.
@@ -111,7 +114,8 @@ package struct Request: ~Copyable {
     ) -> Bool {
         let raw = raw
         discard self
-        var entry = fuse_entry_param(attributes)
+        let secondsMax = CallbackContext.of(raw).secondsMax
+        var entry = fuse_entry_param(attributes, EntryTrust.full.limited(to: secondsMax))
         let backing: BackingFile
         let isDirect: Bool
         switch service {

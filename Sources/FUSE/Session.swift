@@ -20,6 +20,10 @@ package final class Session: Sendable {
         /// Whether the kernel shall read and write backing files by itself where it can, which
         /// excludes its write-back cache.
         package var passesThrough: Bool
+        /// Whether others change the tree behind the kernel's back: it trusts what it is told for
+        /// `CacheTime.followingSeconds`, looks at a file's size and time before it takes pages for
+        /// its bytes, and must write nothing.
+        package var follows: Bool
         /// Logs every request to standard error.
         package var debugs: Bool
 
@@ -27,10 +31,12 @@ package final class Session: Sendable {
             mountOptions: [String],
             processorCount: Int,
             passesThrough: Bool = false,
+            follows: Bool = false,
             debugs: Bool = false
         ) {
             self.mountOptions = mountOptions
             self.passesThrough = passesThrough
+            self.follows = follows
             let counts = Self.threadCounts
             threadCount = min(max(processorCount, counts.lowerBound), counts.upperBound)
             self.debugs = debugs
@@ -67,7 +73,9 @@ package final class Session: Sendable {
         self.options = options
         let table = UnsafeMutablePointer<fuse_lowlevel_ops>.allocate(capacity: 1)
         table.initialize(to: .all())
-        let context = Unmanaged.passRetained(CallbackContext(operations))
+        let context = Unmanaged.passRetained(
+            CallbackContext(operations, follows: options.follows)
+        )
         var arguments = fuse_args()
         defer { fuse_opt_free_args(&arguments) }
         var words = ["mefs", "-o", options.mountOptions.joined(separator: ",")]
@@ -157,14 +165,20 @@ package final class Session: Sendable {
     }
 
     /// Chooses, of what the kernel offers, what serves a volume with a single writer best.
-    static func negotiate(_ connection: inout fuse_conn_info) {
-        let wanted =
+    ///
+    /// If that is another machine, the kernel must take sizes and times as they come, which it does
+    /// not with a write-back cache.
+    static func negotiate(_ connection: inout fuse_conn_info, follows: Bool) {
+        var wanted =
             FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC
             | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO
             | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_CACHE_SYMLINKS
             | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK
+        if follows {
+            wanted = wanted & ~FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_AUTO_INVAL_DATA
+        }
         // Left out: splice (slower here), POSIX and flock locks (the kernel's own are right for
-        // a single mount), automatic invalidation (nobody else writes), ioctl.
+        // a single mount), automatic invalidation (if nobody else writes), ioctl.
         connection.want = UInt32(bitPattern: Int32(wanted)) & connection.capable
         connection.max_write = writeBytesMax
         connection.max_background = backgroundRequestsMax
