@@ -165,6 +165,11 @@ package final class MetadataSnapshot: Sendable {
         }
     }
 
+    /// The heads that were kept then, oldest first.
+    package func snapshots() throws(FileSystemError) -> [SnapshotRow] {
+        try read { reader throws(FileSystemError) in try reader.snapshots() }
+    }
+
     /// Inodes, and bytes of the regular files among them; O(inodes).
     package func totals() throws(FileSystemError) -> (inodes: UInt64, fileBytes: UInt64) {
         try read { reader throws(FileSystemError) in

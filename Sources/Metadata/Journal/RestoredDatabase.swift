@@ -13,13 +13,15 @@ package final class RestoredDatabase {
     /// The longest record, for what a part of a piece may end with.
     private static let recordBytesMax = 4 << 20
 
-    private let path: String
-    private let temporary: String
-    private let database: Database
+    let path: String
+    let temporary: String
+    let database: Database
     private var statements: [StatementKey: Statement] = [:]
-    private var indices: [String] = []
+    private(set) var indices: [String] = []
+    /// Inodes of which rows were changed, if that is asked for; `nil` again past `touchedMax`.
+    var touched: Set<InodeNumber>?
     /// The beginning of a record whose end is in the next part.
-    private var rest: [UInt8] = []
+    var rest: [UInt8] = []
     /// Records of the piece under way, which go to the journal unless it is the base.
     private var piece: [UInt8] = []
     private(set) package var recordCount: UInt64 = 0
@@ -74,6 +76,32 @@ package final class RestoredDatabase {
         }
     }
 
+    /// Goes on with the database at `path`, of an earlier head, in place.
+    ///
+    /// `undoing` is what `finishFollowing` said of it; what is changed is noted in `touched`.
+    init(continuing path: String, undoing settled: FollowedRows) throws(FileSystemError) {
+        self.path = path
+        temporary = path
+        database = try converting { () throws(SQLiteError) in
+            let database = try Database(path: path, access: .readWrite)
+            try database.executeScript(
+                """
+                PRAGMA journal_mode=OFF;
+                PRAGMA synchronous=OFF;
+                PRAGMA cache_size=-\(Self.cacheKiB);
+                """
+            )
+            try database.execute("BEGIN")
+            let put = try database.prepare(JournalTable.inode.insertion)
+            for values in settled.inodes {
+                try put.bind(all: values)
+                try put.run()
+            }
+            return database
+        }
+        touched = Set(settled.inodes.compactMap { JournalTable.inode.inode(of: $0) })
+    }
+
     /// Applies the next part of a piece; a base is not kept for the journal.
     ///
     /// - Throws: `corrupt` if it holds what no program of this format writes.
@@ -117,6 +145,7 @@ package final class RestoredDatabase {
 
     private func apply(_ record: JournalRecord) throws(FileSystemError) {
         recordCount += 1
+        note(record)
         try converting { () throws(SQLiteError) in
             let statement = try statement(record)
             try statement.bind(all: record.values)
@@ -185,7 +214,7 @@ package final class RestoredDatabase {
         return paths
     }
 
-    private func hasRoot() throws(FileSystemError) -> Bool {
+    func hasRoot() throws(FileSystemError) -> Bool {
         try converting { () throws(SQLiteError) in
             try database.integer("SELECT COUNT(*) FROM inode WHERE ino=1 AND kind=2") == 1
         }
@@ -276,7 +305,7 @@ package final class RestoredDatabase {
     }
 
     /// Files whose newest bytes were nowhere but on the lost host end where what is placed ends.
-    private func settleBehind(_ behind: [BlockKey]) throws(SQLiteError) -> [String] {
+    func settleBehind(_ behind: [BlockKey]) throws(SQLiteError) -> [String] {
         guard !behind.isEmpty else { return [] }
         try database.executeScript(
             """
@@ -373,7 +402,7 @@ package final class RestoredDatabase {
         }
     }
 
-    private static func corrupt(_ what: String) -> FileSystemError {
+    static func corrupt(_ what: String) -> FileSystemError {
         FileSystemError(
             .corrupt,
             "the checkpoint holds what no version of this program writes: \(what)"
