@@ -44,6 +44,9 @@ package struct HeadSurvey: Sendable {
     package let findings: [(keeper: NodeID, finding: Finding)]
     /// Whether keepers answered, and all they have is older than what this machine has seen.
     package let isRolledBack: Bool
+    /// Whether the owner has signed two histories under the term of the newest head, which one
+    /// writer never does.
+    package let isForked: Bool
     /// The newest term that a keeper knows, of a lease or a head; 0 for none.
     package var term: UInt64 { terms.max() ?? 0 }
 
@@ -64,6 +67,10 @@ package struct HeadSurvey: Sendable {
             answers.contains { (try? $0.outcome.get()) != nil }
             && newest?.version ?? 0 < atLeast ?? 0
         self.newest = newest
+        isForked = heads.contains { head in
+            guard let head, let newest, head.term == newest.term else { return false }
+            return head.isForked(from: newest)
+        }
         self.isRolledBack = isRolledBack
         findings = zip(answers, heads).map { answer, head in
             (
