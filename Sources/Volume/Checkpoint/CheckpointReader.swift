@@ -99,7 +99,7 @@ struct CheckpointReader: Sendable {
         )
     }
 
-    private func read(
+    func read(
         _ location: BlockLocation,
         _ known: [StripeID: StripeRecord],
         _ whereabouts: Whereabouts

@@ -29,32 +29,10 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
     ) throws(FileSystemError) -> String {
         guard let row = try engine.metadata.snapshots().first(where: { $0.version == version })
         else { throw FileSystemError(.notFound, "head \(version) is not kept") }
-        let place: CheckpointPlace
-        do throws(DecodeError) {
-            place = try CheckpointPlace(decoding: row.contents)
-        } catch {
-            throw FileSystemError(.corrupt, "metadata database: snapshot \(version): \(error)")
-        }
         let reader = CheckpointReader(engine.fetcher.blocks.reader)
-        let whereabouts = { [metadata = engine.metadata] (id: StripeID) throws(FileSystemError) in
-            try metadata.placedStripe(id)
+        return try reader.materialize(row, in: directory) { id throws(FileSystemError) in
+            try engine.metadata.placedStripe(id)
         }
-        let index = try reader.index(at: place, where: whereabouts)
-        do throws(DiskError) {
-            try Directory.make(directory)
-        } catch {
-            guard error.isExists else { throw FileSystemError(error) }
-        }
-        let path = directory + "/volume.db"
-        _ = try reader.restore(
-            index,
-            at: place,
-            head: [],
-            to: path,
-            where: whereabouts,
-            report: { _, _ in }
-        )
-        return path
     }
 
     /// The stripe as it is placed now.
@@ -126,6 +104,41 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         for snapshot in policy.expired(try snapshots(), now: now) {
             try engine.metadata.removeSnapshot(snapshot.version)
         }
+    }
+}
+
+extension CheckpointReader {
+    /// Makes the metadata database of a kept head in a directory of its own, and returns its path.
+    func materialize(
+        _ row: SnapshotRow,
+        in directory: String,
+        where whereabouts: Whereabouts
+    ) throws(FileSystemError) -> String {
+        let place: CheckpointPlace
+        do throws(DecodeError) {
+            place = try CheckpointPlace(decoding: row.contents)
+        } catch {
+            throw FileSystemError(
+                .corrupt,
+                "metadata database: snapshot \(row.version): \(error)"
+            )
+        }
+        let index = try index(at: place, where: whereabouts)
+        do throws(DiskError) {
+            try Directory.make(directory)
+        } catch {
+            guard error.isExists else { throw FileSystemError(error) }
+        }
+        let path = directory + "/volume.db"
+        _ = try restore(
+            index,
+            at: place,
+            head: [],
+            to: path,
+            where: whereabouts,
+            report: { _, _ in }
+        )
+        return path
     }
 }
 
