@@ -135,12 +135,12 @@ struct EngineOpening {
         checkpoints.term = { writer?.term ?? 0 }
         configuration.checkpoints = checkpoints
         configuration.mayPublish = { writer?.mayPublish ?? false }
-        configuration.isSuperseded = { writer?.isLost ?? false }
-        configuration.custody = options.custody(
-            of: directory,
-            owner: keys.identity,
-            on: network.file
-        )
+        // Who only reads places nothing, and leaves providers to who writes.
+        let isReader = options.follows
+        configuration.isSuperseded = { writer?.isLost ?? isReader }
+        configuration.custody =
+            isReader
+            ? nil : options.custody(of: directory, owner: keys.identity, on: network.file)
         configuration.custody?.rates.mayMove = configuration.mayPublish
         // The root of a new volume belongs to who owns the directory it appears at.
         var owner = stat()

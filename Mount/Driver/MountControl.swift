@@ -1,5 +1,6 @@
 import Control
 import Disk
+import FUSE
 import Glibc
 import Home
 import Metadata
@@ -25,10 +26,12 @@ struct MountControl: ControlHandler {
         answer.cpuSeconds = Clock.processCPUSeconds()
         answer.writer = process.opening.writer.map { "\($0.standing)" }
         answer.fill(from: status)
+        if let follower = process.opening.follower { answer.fill(from: follower) }
         return answer
     }
 
     func sync(progress: (SyncProgress) -> Void) throws(ControlFailure) {
+        guard process.follow == nil else { return try follow() }
         process.kernelMount.writeBack()
         switch try PlacingJob(process.engine).watch(progress: progress) {
         case .placed: break
@@ -37,11 +40,27 @@ struct MountControl: ControlHandler {
         }
     }
 
+    /// Shows the newest head; when it returns every program sees it.
+    private func follow() throws(ControlFailure) {
+        guard let follower = process.opening.follower else { return }
+        do throws(FileSystemError) {
+            try follower.refresh()
+        } catch {
+            throw ControlFailure(error)
+        }
+        // Until then the kernel may trust names that it was told before.
+        let trust = Duration.seconds(CacheTime.followingSeconds)
+        if let age = follower.shownAge, age < trust { Clock.sleep(for: trust - age) }
+    }
+
     func dropCache() throws(ControlFailure) -> UInt64 {
         process.kernelMount.writeBack()
         do throws(FileSystemError) {
             let bytes = try process.engine.dropCache()
-            if process.phase == .mounted { process.adapter.dropKernelPages() }
+            if process.phase == .mounted {
+                process.adapter.dropKernelPages()
+                process.follow?.dropKernelPages()
+            }
             return bytes
         } catch {
             throw ControlFailure(error)
@@ -74,7 +93,7 @@ struct MountControl: ControlHandler {
         switch process.phase {
         case .mounted:
             process.kernelMount.writeBack()
-            if drainSeconds > 0 {
+            if drainSeconds > 0, process.follow == nil {
                 _ = try PlacingJob(process.engine, seconds: drainSeconds).watch(progress: progress)
             }
             process.markDrained()
@@ -87,6 +106,27 @@ struct MountControl: ControlHandler {
 }
 
 extension VolumeStatus {
+    /// What is shown is not what the engine has.
+    fileprivate mutating func fill(from follower: Follower) {
+        let status = follower.status
+        let age = status.time.map { max(0, Clock.now().seconds(since: $0)) }
+        follows = Following(
+            headVersion: status.version,
+            headAgeSeconds: age,
+            writer: status.writer,
+            heardSeconds: status.heardSeconds,
+            trouble: status.trouble
+        )
+        guard let version = status.version else { return }
+        headVersion = version
+        headAgeSeconds = age
+        headBehindBlocks = UInt64(clamping: status.behindBlocks)
+        headError = nil
+        guard let statistics = try? follower.trees.current?.statistics() else { return }
+        totalFiles = statistics.fileCount
+        totalBytes = statistics.totalBytes
+    }
+
     fileprivate mutating func fill(from status: EngineStatus) {
         let totals = status.totals
         dirtyBytes = totals.dirtyBytes

@@ -71,6 +71,9 @@ package struct MountOptions: Hashable, Sendable {
     /// Directories keep theirs (`nodiratime`).
     package var keepsDirectoryTimes = false
 
+    /// Whether the mount shows what another machine makes of the volume.
+    package var follows: Bool { isReadOnly && snapshot == nil }
+
     package init(source: Source, directory: String) {
         self.source = source
         self.directory = directory

@@ -33,6 +33,8 @@ final class MountProcess: Sendable {
     let mountPoint: MountPoint
     let opening: VolumeOpening
     let adapter: FileSystemAdapter
+    /// What shows the volume as another machine makes it; `nil` unless it is mounted to be read.
+    let follow: FollowAdapter?
     /// What shows snapshots; `nil` if the volume keeps none.
     let snapshots: SnapshotAdapter?
     let kernelMount: KernelMount
@@ -58,7 +60,7 @@ final class MountProcess: Sendable {
         self.state = state
         let onStart: @Sendable () -> Void = { state.update { $0.isStarted = true } }
         do throws(DiskError) {
-            adapter = try FileSystemAdapter(
+            let adapter = try FileSystemAdapter(
                 opening.engine,
                 controlPath: opening.directory.controlSocketPath,
                 accessTimes: options.isReadOnly ? .never : options.accessTimes,
@@ -67,10 +69,20 @@ final class MountProcess: Sendable {
                 logger: logger,
                 onStart: onStart
             )
+            self.adapter = adapter
+            follow = try opening.follower.map { follower throws(DiskError) in
+                try FollowAdapter(follower, live: adapter, logger: logger)
+            }
         } catch {
             throw ControlFailure(error)
         }
-        let shown = try ShownTrees(opening, live: adapter, options, logger, onStart: onStart)
+        let shown = try ShownTrees(
+            opening,
+            live: follow ?? adapter,
+            options,
+            logger,
+            onStart: onStart
+        )
         snapshots = shown.snapshots
         do throws(Session.Failure) {
             session = try Session(
@@ -82,6 +94,7 @@ final class MountProcess: Sendable {
             throw ControlFailure(.failed, error.description)
         }
         adapter.attach(session)
+        follow?.attach(session)
         kernelMount = KernelMount(session, at: mountPoint.path, logger: logger)
         opening.writer?.onLoss { [adapter] in adapter.freeze() }
     }
@@ -186,6 +199,7 @@ final class MountProcess: Sendable {
             return state.serving == 0
         }
         if isOver {
+            follow?.close()
             adapter.close()
             snapshots?.close()
             // Only tidies up: the connection has ended. A mount that lives on elsewhere is not
@@ -252,7 +266,7 @@ final class MountProcess: Sendable {
     /// Places what is dirty, for as long as the options allow.
     private func drain() {
         // What nobody will name is not placed.
-        guard opening.writer?.isLost != true else { return }
+        guard opening.writer?.isLost != true, follow == nil else { return }
         do throws(FileSystemError) {
             try engine.learnWritten()
         } catch {
@@ -291,7 +305,8 @@ extension MountOptions {
             mountOptions: words,
             processorCount: threadCount ?? Host.processorCount(),
             // The kernel lets nobody else give it files (CAP_SYS_ADMIN).
-            passesThrough: passesThrough && geteuid() == 0,
+            passesThrough: passesThrough && !follows && geteuid() == 0,
+            follows: follows,
             debugs: debugs
         )
     }

@@ -65,7 +65,7 @@ struct UnmountProgram {
         // Without waiting for anybody, if so told.
         let waits = !options.isLazy && !options.isForced
         let process = waits ? MountProcessHandle(of: path) : nil
-        if let process, options.drainSeconds > 0 { place(process.socket) }
+        if let process, !process.follows, options.drainSeconds > 0 { place(process.socket) }
         try unmount()
         let remaining = process.map { end($0) } ?? 0
         guard remaining > 0 else { return }
@@ -169,14 +169,18 @@ struct UnmountProgram {
 private struct MountProcessHandle {
     /// Path of its control socket.
     let socket: String
+    /// Whether it only reads, and so has nothing to place.
+    let follows: Bool
     /// Polls as readable once the process has ended (`man 2 pidfd_open`).
     private let descriptor: Descriptor
 
     /// Fails if the process does not answer.
     init?(of mountPoint: String) {
         guard let socket = try? MountLocator.controlSocket(of: mountPoint),
-            let pid = try? ControlClient(path: socket).status().pid
+            let status = try? ControlClient(path: socket).status()
         else { return nil }
+        follows = status.follows != nil
+        let pid = status.pid
         let fd = clinux_open_process(pid)
         guard fd >= 0 else { return nil }
         self.socket = socket

@@ -21,6 +21,8 @@ struct VolumeOpening {
     let engine: VolumeEngine
     /// What sees to it that only one machine writes; `nil` if the volume is only read here.
     let writer: VolumeWriter?
+    /// What shows the volume as another machine makes it; `nil` unless it is mounted to be read.
+    let follower: Follower?
     /// Where the trees of kept heads come from; `nil` if the volume keeps none.
     let snapshotSource: (any SnapshotSource)?
     /// Who keeps heads; `nil` if nobody does.
@@ -84,7 +86,13 @@ struct VolumeOpening {
             let file =
                 if let localNetwork { try localNetwork.start() } else { try directory.network() }
             do {
-                network = try Self.connect(file, keys.identity, directory, logger)
+                network = try Self.connect(
+                    file,
+                    keys.identity,
+                    directory,
+                    registers: !options.follows,
+                    logger
+                )
             } catch {
                 localNetwork?.stop()
                 throw error
@@ -109,13 +117,35 @@ struct VolumeOpening {
             throw error
         }
         let heads = KeptHeads(of: engine)
-        (snapshotSource, snapshotKeeping) = (heads, heads)
+        guard options.follows, let heads else {
+            follower = nil
+            (snapshotSource, snapshotKeeping) = (heads, heads)
+            return
+        }
+        do throws(FileSystemError) {
+            let follower = try Follower(
+                engine,
+                directory: directory.followedDirectory,
+                markPath: directory.followedMarkPath,
+                logger: logger
+            )
+            try follower.start()
+            self.follower = follower
+            let snapshots = FollowedSnapshots(follower, own: heads)
+            (snapshotSource, snapshotKeeping) = (snapshots, snapshots)
+        } catch {
+            _ = try? engine.shutdown(drainSeconds: 0)
+            network.close()
+            localNetwork?.stop()
+            throw ControlFailure(error)
+        }
     }
 
     private static func connect(
         _ file: NetworkFile,
         _ identity: SigningKey,
         _ directory: VolumeDirectory,
+        registers: Bool,
         _ logger: Logger
     ) throws(HomeError) -> RemoteNetwork {
         let network: RemoteNetwork
@@ -129,6 +159,7 @@ struct VolumeOpening {
         } catch {
             throw HomeError(.failed, error.message)
         }
+        guard registers else { return network }
         do throws(HomeError) {
             try directory.register(at: network, as: identity)
         } catch {
@@ -155,6 +186,7 @@ struct VolumeOpening {
 
     /// Closes everything, uploading nothing more.
     func close(logger: Logger) {
+        follower?.stop()
         do throws(FileSystemError) {
             let remaining = try engine.shutdown(drainSeconds: 0)
             if remaining > 0 {

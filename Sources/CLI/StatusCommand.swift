@@ -63,6 +63,7 @@ extension VolumeStatus {
             ["providers", "\(providersUp) up, \(providersDown) down"],
         ]
         if let writer { rows.append(["writer", writer]) }
+        if let follows { rows.append(["follows", follows.text]) }
         if let head = headText { rows.append(["head", head]) }
         if let open = passthroughOpenings, let total = passthroughOpeningsTotal {
             rows.append([
@@ -144,6 +145,22 @@ extension VolumeStatus {
                     provider.verdict,
                 ]
             }
+    }
+}
+
+extension VolumeStatus.Following {
+    /// Which head is shown, whose it is, and how late it may be.
+    fileprivate var text: String {
+        var text = "what this machine has"
+        if let headVersion {
+            let age = headAgeSeconds.map { ", made \(Readable.seconds($0)) ago" } ?? ""
+            text = "head \(headVersion)\(age)"
+        }
+        if let writer { text += ", of \(writer)" }
+        let heard = heardSeconds.map { "keepers asked \(Readable.seconds($0)) ago" }
+        text += "; \(heard ?? "no keeper has answered")"
+        if let trouble { text += "; \(trouble)" }
+        return text
     }
 }
 

@@ -87,6 +87,37 @@ package struct VolumeStatus: Codable, Hashable, Sendable {
     /// reach, or `lost to NAME`; `nil` if it is mounted to be read.
     package var writer: String?
 
+    /// What a mount that is read only follows.
+    package struct Following: Codable, Hashable, Sendable {
+        /// The head that is shown; `nil` as long as it is what this machine has itself.
+        package var headVersion: UInt64?
+        /// How long ago that head was made.
+        package var headAgeSeconds: Double?
+        /// What the machine is called that writes the volume, or did last; `nil` if unknown.
+        package var writer: String?
+        /// How long ago a keeper told of the newest head; `nil` if none did.
+        package var heardSeconds: Double?
+        /// Why what is shown may not be the newest, if it may not.
+        package var trouble: String?
+
+        package init(
+            headVersion: UInt64?,
+            headAgeSeconds: Double?,
+            writer: String?,
+            heardSeconds: Double?,
+            trouble: String?
+        ) {
+            self.headVersion = headVersion
+            self.headAgeSeconds = headAgeSeconds
+            self.writer = writer
+            self.heardSeconds = heardSeconds
+            self.trouble = trouble
+        }
+    }
+
+    /// What is followed; `nil` unless the volume is mounted to be read.
+    package var follows: Following?
+
     package var dirtyBytes: UInt64 = 0
     package var dirtyFiles: UInt64 = 0
     package var dirtyBlocks: UInt64 = 0

@@ -279,6 +279,7 @@ package struct VolumeDirectory: Sendable {
             }
         }
         clearKeyDrafts()
+        clearFollowed()
         do throws(HomeError) {
             try finishReplacing()
         } catch {

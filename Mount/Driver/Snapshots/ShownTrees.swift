@@ -6,8 +6,8 @@ import Logging
 import Primitives
 import Volume
 
-/// What a mount shows: the live volume, with its snapshots below `.mefs` if it keeps any, or one
-/// snapshot alone.
+/// What a mount shows: the live volume, or what another machine makes of it, with its snapshots
+/// below `.mefs` if it keeps any, or one snapshot alone.
 struct ShownTrees {
     let operations: any Operations
     /// `nil` if no snapshot is shown.
@@ -18,7 +18,7 @@ struct ShownTrees {
     /// - Throws: `notFound` if a snapshot is asked for that is not there.
     init(
         _ opening: VolumeOpening,
-        live: FileSystemAdapter,
+        live: any Operations,
         _ options: MountOptions,
         _ logger: Logger,
         onStart: @escaping @Sendable () -> Void

@@ -23,10 +23,6 @@ extension SnapshotAdapter {
         request.done()
     }
 
-    package func sync(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool) {
-        request.done()
-    }
-
     package func read(
         _ request: consuming Request,
         _ ino: InodeNumber,
@@ -60,18 +56,6 @@ extension SnapshotAdapter {
         } reply: { request, offset in
             request.reply(offset: offset)
         }
-    }
-
-    /// Refuses as between filesystems, whereupon the kernel copies by itself.
-    package func copyRange(
-        _ request: consuming Request,
-        from source: InodeNumber,
-        at sourceOffset: UInt64,
-        to target: InodeNumber,
-        at targetOffset: UInt64,
-        count: UInt64
-    ) {
-        request.fail(EXDEV)
     }
 
     package func readLink(_ request: consuming Request, _ ino: InodeNumber) {

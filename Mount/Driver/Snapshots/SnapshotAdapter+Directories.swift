@@ -133,8 +133,4 @@ extension SnapshotAdapter {
         }
         return listed
     }
-
-    package func syncDirectory(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool) {
-        request.done()
-    }
 }

@@ -11,7 +11,7 @@ import Glibc
 /// Nothing changes here (EROFS). What is asked of a tree that is open is answered at once; what
 /// may wait for the network, lanes of threads of its own do, so that snapshots never hold up the
 /// live volume.
-package final class SnapshotAdapter: Operations, RequestServing {
+package final class SnapshotAdapter: ReadOnlyOperations, RequestServing {
     /// What the mount's root is.
     package enum Root: Hashable, Sendable {
         /// The live volume's; the snapshots stand below `.mefs`.
@@ -169,9 +169,6 @@ package final class SnapshotAdapter: Operations, RequestServing {
         }
         if !isQueued { handover.take().fail(EAGAIN) }
     }
-
-    /// Answers that nothing changes here.
-    func refuse(_ request: consuming Request) { request.fail(EROFS) }
 }
 
 extension Attributes {

@@ -10,11 +10,11 @@ import Glibc
 /// made in the root. There `.mefs` is found but not listed; to make, remove or rename it fails with
 /// EPERM.
 package final class SnapshotRouter: Operations {
-    let live: FileSystemAdapter
+    let live: any Operations
     let snapshots: SnapshotAdapter
 
     /// `hasPlace` must say yes of the volume.
-    package init(live: FileSystemAdapter, snapshots: SnapshotAdapter) {
+    package init(live: any Operations, snapshots: SnapshotAdapter) {
         self.live = live
         self.snapshots = snapshots
     }

@@ -2,8 +2,34 @@ package import FUSE
 package import Primitives
 import Glibc
 
-/// Everything that would change a snapshot fails with EROFS.
-extension SnapshotAdapter {
+/// Requests about a tree that no program changes.
+package protocol ReadOnlyOperations: Operations {}
+
+/// Everything that would change it fails with EROFS; there is nothing to sync.
+extension ReadOnlyOperations {
+    /// Answers that nothing changes here.
+    func refuse(_ request: consuming Request) { request.fail(EROFS) }
+
+    package func sync(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool) {
+        request.done()
+    }
+
+    package func syncDirectory(_ request: consuming Request, _ ino: InodeNumber, dataOnly: Bool) {
+        request.done()
+    }
+
+    /// Refuses as between filesystems, whereupon the kernel copies by itself.
+    package func copyRange(
+        _ request: consuming Request,
+        from source: InodeNumber,
+        at sourceOffset: UInt64,
+        to target: InodeNumber,
+        at targetOffset: UInt64,
+        count: UInt64
+    ) {
+        request.fail(EXDEV)
+    }
+
     package func setAttributes(
         _ request: consuming Request,
         _ change: AttributeChange,
