@@ -4,7 +4,8 @@ import Control
 struct SyncCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sync",
-        abstract: "Place everything written so far; return when it is done."
+        abstract: "Place everything written so far; return when it is done.",
+        discussion: "Of a mount with -o ro: show the newest head that another machine has made."
     )
 
     @Argument(help: "The mount point, or anything below it.")

@@ -21,6 +21,17 @@ struct DescriptorTests {
         }
     }
 
+    @Test func aCopyHasAllBytes() throws {
+        try withScratch { directory in
+            let from = try Descriptor(opening: directory + "/from", .readWrite, .create)
+            let bytes = (0..<100_001).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+            try from.write(at: 0, bytes)
+            let to = try Descriptor(opening: directory + "/to", .readWrite, .create)
+            try from.copyAll(to: to)
+            #expect(try to.read(at: 0, count: 200_000) == bytes)
+        }
+    }
+
     @Test func appendLandsAtTheEnd() throws {
         try withScratch { directory in
             let path = directory + "/log"

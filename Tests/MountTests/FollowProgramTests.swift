@@ -84,6 +84,18 @@ struct FollowProgramTests {
             // One database, that of the newest head.
             #expect(try Directory.list(reader.volume + "/followed").count == 1)
 
+            // Kept heads are below `.mefs`, those that were kept since too.
+            try writer.mefs(["snapshot", "create", writer.tree, "--name", "then"])
+            try machines.write("write('a', b'after it')")
+            let kept = try reader.python(
+                """
+                top = '.mefs/snapshots'
+                (name,) = [each for each in os.listdir(top) if each.endswith('_then')]
+                print(read('a'), read(f'{top}/{name}/a'), len(os.listdir(f'{top}/{name}/d/e')))
+                """
+            )
+            #expect(kept == "b'after it' b'three bytes and more' 50\n")
+
             // Nobody asks for it: it is seen within the time that keepers are asked in.
             try writer.python("write('a', b'four')")
             try writer.client.sync()

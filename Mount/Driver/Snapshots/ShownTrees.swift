@@ -41,7 +41,7 @@ struct ShownTrees {
             var root = SnapshotAdapter.Root.live
             if let name = options.snapshot {
                 root = .snapshot(try trees.snapshots(wait: .allowed).named(name))
-            } else if !(try SnapshotRouter.hasPlace(in: opening.engine)) {
+            } else if !(try Self.hasPlace(opening)) {
                 logger.notice(
                     "the volume has an entry .mefs of its own; its snapshots are not shown there"
                 )
@@ -54,6 +54,16 @@ struct ShownTrees {
             snapshots = adapter
         } catch {
             throw ControlFailure(error)
+        }
+    }
+
+    /// Whether what is shown has no entry where the snapshots would be.
+    private static func hasPlace(_ opening: VolumeOpening) throws(FileSystemError) -> Bool {
+        guard let tree = opening.follower?.trees.current else {
+            return try SnapshotRouter.hasPlace(in: opening.engine)
+        }
+        return try SnapshotRouter.hasPlace { name throws(FileSystemError) in
+            _ = try tree.lookup(name, in: .root)
         }
     }
 

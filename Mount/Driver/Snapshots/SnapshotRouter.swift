@@ -21,9 +21,16 @@ package final class SnapshotRouter: Operations {
 
     /// Whether the live root has no entry where the snapshots would be: that one would be hidden.
     package static func hasPlace(in engine: VolumeEngine) throws(FileSystemError) -> Bool {
+        try hasPlace { name throws(FileSystemError) in _ = try engine.lookup(name, in: .root) }
+    }
+
+    /// The same of a root in which `lookup` finds names, or throws `notFound`.
+    static func hasPlace(
+        _ lookup: (EntryName) throws(FileSystemError) -> Void
+    ) throws(FileSystemError) -> Bool {
         guard let name = try? EntryName(SnapshotAdapter.hiddenName) else { return false }
         do throws(FileSystemError) {
-            _ = try engine.lookup(name, in: .root)
+            try lookup(name)
             return false
         } catch {
             guard error.code == .notFound else { throw error }

@@ -28,7 +28,7 @@ package final class Follower: Sendable {
         /// Looks that were asked for, and those that have ended.
         var asked: UInt64 = 0
         var answered: UInt64 = 0
-        /// When a keeper answered last, and when keepers were asked last.
+        /// When a keeper answered last, and when the last look ended.
         var heard: Duration?
         var looked: Duration?
         var trouble: FileSystemError?
@@ -143,18 +143,25 @@ package final class Follower: Sendable {
         if trees.current !== tree { return true }
         let now = Clock.monotonic()
         let isFresh = state.withLock { $0.looked.map { now - $0 < Self.pauseMin } ?? false }
-        if !isFresh { _ = waitForLook(Self.patience) }
+        if !isFresh { _ = waitForLook(Self.patience, whileShown: tree) }
         return trees.current !== tree
     }
 
-    /// - Returns: whether a look that began after the call has ended in time.
-    private func waitForLook(_ patience: Duration) -> Bool {
+    /// Ends early when `tree` is not shown any more: the kernel drops pages of it then, and waits for
+    /// those that are being read.
+    ///
+    /// - Returns: whether that is so, or a look that began after the call has ended in time.
+    private func waitForLook(
+        _ patience: Duration,
+        whileShown tree: SnapshotTree? = nil
+    ) -> Bool {
         let number = state.update { state in
             state.asked += 1
             return state.asked
         }
         return state.wait(for: patience) { state in
-            state.answered >= number || state.isStopping ? true : nil
+            let isReplaced = tree.map { $0 !== trees.current } ?? false
+            return state.answered >= number || state.isStopping || isReplaced ? true : nil
         } ?? false
     }
 
@@ -163,17 +170,15 @@ package final class Follower: Sendable {
         let asked = state.withLock { $0.asked }
         var trouble: FileSystemError?
         var failed: VolumeHead?
+        var hasAnswers = false
         for _ in 1...Self.headsMax {
             let survey = HeadRegister.newest(
                 of: engine.configuration.id,
                 owner: owner,
                 at: engine.network
             )
-            let now = Clock.monotonic()
-            state.update { state in
-                state.looked = now
-                if survey.hasAnswers { state.heard = now }
-            }
+            hasAnswers = survey.hasAnswers
+            if hasAnswers { state.update { $0.heard = Clock.monotonic() } }
             // What the head names may have been let go of for a newer one, which then is there.
             guard failed == nil || survey.newest != failed else { break }
             do throws(FileSystemError) {
@@ -186,12 +191,15 @@ package final class Follower: Sendable {
                 guard failed != nil, !state.withLock({ $0.isStopping }) else { break }
             }
         }
-        let writer = WriterLease.holderLabel(of: engine.configuration.id, at: engine.network)
+        let writer =
+            hasAnswers
+            ? WriterLease.holderLabel(of: engine.configuration.id, at: engine.network) : nil
         let isNews = state.update { state in
             let isNews = state.trouble?.message != trouble?.message
             state.trouble = trouble
             if let writer { state.writer = writer }
             state.answered = asked
+            state.looked = Clock.monotonic()
             return isNews
         }
         if isNews, let trouble { logger.warning("following: \(trouble.message)") }
@@ -233,6 +241,8 @@ package final class Follower: Sendable {
         let made = try loader.load(head, after: previous)
         followed.withLock { $0 = made }
         trees.replace(with: made.tree)
+        // Reads that failed go on with it.
+        state.update { $0.shown = Clock.monotonic() }
         note(made.mark)
         let tell = onChange.withLock { $0 }
         tell?(made.changed)
@@ -342,8 +352,10 @@ package struct FollowedSnapshots: SnapshotSource, SnapshotKeeping {
 
     private var source: any SnapshotSource { trees.current?.source ?? own }
 
+    /// The kept heads that the head that is shown tells of, oldest first.
     package func snapshots() throws(FileSystemError) -> [SnapshotInfo] { try source.snapshots() }
 
+    /// Makes the metadata database of a kept head in a directory of its own.
     package func materialize(
         _ version: UInt64,
         in directory: String
@@ -351,18 +363,23 @@ package struct FollowedSnapshots: SnapshotSource, SnapshotKeeping {
         try source.materialize(version, in: directory)
     }
 
+    /// The stripe as the head that is shown tells of it.
     package func stripe(_ id: StripeID) throws(FileSystemError) -> StripeRecord {
         try source.stripe(id)
     }
 
+    /// Fails: heads are kept where the volume is written.
     package func create(name: String) throws(FileSystemError) -> SnapshotInfo {
         throw Self.readOnly
     }
 
+    /// Fails, as `create`.
     package func delete(_ version: UInt64) throws(FileSystemError) { throw Self.readOnly }
 
+    /// The policy as this machine knew it last.
     package func policy() throws(FileSystemError) -> SnapshotPolicy { try own.policy() }
 
+    /// Fails, as `create`.
     package func setPolicy(_ policy: SnapshotPolicy) throws(FileSystemError) { throw Self.readOnly }
 
     private static let readOnly = FileSystemError(
