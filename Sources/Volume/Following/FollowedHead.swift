@@ -35,7 +35,7 @@ struct FollowedHeadLoader: Sendable {
         _ head: VolumeHead,
         after previous: FollowedHead?
     ) throws(FileSystemError) -> FollowedHead {
-        let reader = CheckpointReader(engine.fetcher.reader)
+        let reader = CheckpointReader(engine.fetcher.blocks.reader)
         let key = engine.configuration.key
         let place = try HeadBody.open(head.body, key: key.checkpointKey)
         let index = try reader.index(at: place) { _ in nil }
