@@ -38,11 +38,12 @@ final class MountProcess: Sendable {
     /// What shows snapshots; `nil` if the volume keeps none.
     let snapshots: SnapshotAdapter?
     let kernelMount: KernelMount
-    private let session: Session
+    let session: Session
     private let logger: Logger
     private let state: Condition<State>
 
     var engine: VolumeEngine { opening.engine }
+    var isReadOnly: Bool { options.isReadOnly }
     var phase: VolumeStatus.State { state.withLock { $0.phase } }
 
     /// Mounts; nothing is answered before `run`.

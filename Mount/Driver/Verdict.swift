@@ -37,6 +37,7 @@ extension FileSystemError.Code {
         case .beyondEnd: Verdict(errno: ENXIO)
         // Only ever seen inside; should it get out, the program may try again.
         case .wouldWait: Verdict(errno: EAGAIN, level: .error)
+        case .busy: Verdict(errno: EBUSY)
         case .unavailable: Verdict(errno: EIO, level: .error)
         case .corrupt: Verdict(errno: EIO, level: .critical)
         case .inputOutput: Verdict(errno: EIO, level: .error)

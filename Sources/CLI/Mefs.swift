@@ -16,7 +16,7 @@ struct Mefs: ParsableCommand {
         subcommands: [
             VolumeCommand.self, VolumeRecoverCommand.self, KeyCommand.self, StatusCommand.self,
             SyncCommand.self, WaitCommand.self, AuditCommand.self, SnapshotCommand.self,
-            CacheCommand.self, GarbageCommand.self, FsckCommand.self,
+            CloneCommand.self, CacheCommand.self, GarbageCommand.self, FsckCommand.self,
             NetworkCommand.self, ProviderCommand.self, KeeperCommand.self, VersionCommand.self,
         ]
     )

@@ -138,6 +138,18 @@ package final class ControlClient {
         return report
     }
 
+    /// Makes a clone; `report` is called now and then.
+    package func clone(
+        _ request: CloneRequest,
+        report: (CloneReport) -> Void = { _ in }
+    ) throws(ControlFailure) -> CloneReport {
+        let reply = try ask(.clone(request), timeout: Self.workTimeout) { step in
+            if case .cloning(let step) = step { report(step) }
+        }
+        guard case .cloned(let outcome) = reply else { throw Self.unexpected }
+        return outcome
+    }
+
     /// Waits until the mount process has closed its end, as it does at its end.
     ///
     /// - Returns: whether it did within `timeout`.
@@ -183,9 +195,9 @@ package final class ControlClient {
             guard let line else { throw ended }
             let reply = try ControlReply(parsing: line)
             switch reply {
-            case .progress, .audit, .file: step(reply)
+            case .progress, .audit, .file, .cloning: step(reply)
             case .failed(let failure): throw failure
-            case .status, .done, .audited, .receipts, .snapshots, .snapshotRules, .garbage:
+            case .status, .done, .audited, .receipts, .snapshots, .snapshotRules, .garbage, .cloned:
                 return reply
             }
         }

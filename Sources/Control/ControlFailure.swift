@@ -25,6 +25,7 @@ extension ControlFailure {
             case .noSpace: .diskFull
             case .unavailable: .unreachable
             case .corrupt: .corrupt
+            case .busy: .incomplete
             default: .failed
             }
         self.init(code, error.message)

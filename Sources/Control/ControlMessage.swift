@@ -29,6 +29,8 @@ package enum ControlRequest: Hashable, Sendable {
     /// Say what is kept at providers and why; unless it is a dry run, after giving back what
     /// nothing needs.
     case collectGarbage(isDryRun: Bool)
+    /// Make a file or tree that shares the places of its bytes with another.
+    case clone(CloneRequest)
 }
 
 /// What a mount process answers.
@@ -54,6 +56,10 @@ package enum ControlReply: Hashable, Sendable {
     case snapshotRules(SnapshotRules)
     /// What is kept at providers.
     case garbage(GarbageReport)
+    /// How far a clone is; comes any number of times before `cloned`.
+    case cloning(CloneReport)
+    /// What was cloned.
+    case cloned(CloneReport)
     case failed(ControlFailure)
 }
 
@@ -83,6 +89,7 @@ extension ControlRequest {
         var keep: String?
         var lock: String?
         var dryRun: Bool?
+        var clone: CloneRequest?
     }
 
     /// One line without its end.
@@ -104,6 +111,7 @@ extension ControlRequest {
                 Text(request: "snapshot-policy", keep: change.keep, lock: change.lock)
             case .collectGarbage(let isDryRun):
                 Text(request: "collect-garbage", dryRun: isDryRun)
+            case .clone(let clone): Text(request: "clone", clone: clone)
             }
         return JSONLine.encode(text)
     }
@@ -152,6 +160,11 @@ extension ControlRequest {
         case "snapshot-policy":
             self = .snapshotPolicy(SnapshotRules.Change(keep: text.keep, lock: text.lock))
         case "collect-garbage": self = .collectGarbage(isDryRun: text.dryRun ?? true)
+        case "clone":
+            guard let clone = text.clone else {
+                throw ControlFailure(.usage, "what is to be cloned must be said")
+            }
+            self = .clone(clone)
         default:
             throw ControlFailure(
                 .usage,
@@ -193,6 +206,8 @@ extension ControlReply {
         var snapshots: [SnapshotRecord]?
         var snapshotRules: SnapshotRules?
         var garbage: GarbageReport?
+        var cloning: CloneReport?
+        var cloned: CloneReport?
     }
 
     /// One line without its end.
@@ -210,6 +225,8 @@ extension ControlReply {
         case .snapshots(let snapshots): text.snapshots = snapshots
         case .snapshotRules(let rules): text.snapshotRules = rules
         case .garbage(let report): text.garbage = report
+        case .cloning(let report): text.cloning = report
+        case .cloned(let report): text.cloned = report
         }
         return JSONLine.encode(text)
     }
@@ -241,6 +258,10 @@ extension ControlReply {
             self = .snapshotRules(rules)
         } else if let report = text.garbage {
             self = .garbage(report)
+        } else if let report = text.cloning {
+            self = .cloning(report)
+        } else if let report = text.cloned {
+            self = .cloned(report)
         } else {
             throw ControlFailure(.failed, "the mount process gave an empty reply")
         }

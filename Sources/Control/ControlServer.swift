@@ -17,6 +17,12 @@ package protocol ControlHandler: Sendable {
     /// nothing needs.
     func collectGarbage(isDryRun: Bool) throws(ControlFailure) -> GarbageReport
 
+    /// Makes a clone; `report` answers whether anybody listens yet, and if not it is left as it is.
+    func clone(
+        _ request: CloneRequest,
+        report: (CloneReport) -> Bool
+    ) throws(ControlFailure) -> CloneReport
+
     /// Evicts all clean data from the cache; gives the bytes evicted.
     func dropCache() throws(ControlFailure) -> UInt64
 
@@ -228,6 +234,12 @@ package final class ControlServer: Sendable {
                 return .snapshotRules(try handler.changeSnapshotRules(change))
             case .collectGarbage(let isDryRun):
                 return .garbage(try handler.collectGarbage(isDryRun: isDryRun))
+            case .clone(let request):
+                let report = try handler.clone(request) { report in
+                    let line = ControlReply.cloning(report).encoded()
+                    return (try? socket.writeLine(line)) != nil
+                }
+                return .cloned(report)
             }
         } catch {
             return .failed(error)

@@ -325,6 +325,8 @@ extension MetadataState {
         guard let stripe = stripes.value(location.stripe) else { return }
         stripe.row.liveBlocks += 1
         stripe.row.liveBytes += Int64(location.sealedBytes)
+        // Only a kept head had it, and a clone of that brings it back.
+        stripe.row.died = nil
         markDirty(stripe)
     }
 

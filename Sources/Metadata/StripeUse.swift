@@ -28,7 +28,8 @@ extension MetadataReader {
     func stripeUse(sparseBelow: Double) throws(FileSystemError) -> StripeUse {
         var use = StripeUse()
         let needed = "FROM stripe WHERE state = 2 AND died IS NULL"
-        use.liveBytes = try number("SELECT TOTAL(live_bytes) \(needed)")
+        // What clones share is there once.
+        use.liveBytes = try number("SELECT TOTAL(MIN(live_bytes, payload_bytes)) \(needed)")
         use.neededBytes = try number("SELECT TOTAL(payload_bytes) \(needed)")
         let isKept =
             "EXISTS(SELECT 1 FROM snapshot WHERE version >= born AND version < died)"

@@ -29,6 +29,8 @@ package struct FileSystemError: Error, Sendable, CustomStringConvertible {
         /// The engine would have to wait for a disk sync or the network; ask again with
         /// `wait: .allowed` on a thread that may.
         case wouldWait
+        /// It is being changed all the time, and has to be left alone for a moment (EBUSY).
+        case busy
         /// Providers that hold the data do not answer (EIO).
         case unavailable
         /// Stored bytes are not what was written (EIO).

@@ -77,6 +77,11 @@ final class LiveInodes: Sendable {
         state.withLock { _ = $0.orphans.remove(ino) }
     }
 
+    /// Whether the kernel has an entry or handle of the inode.
+    func isKnown(_ ino: InodeNumber) -> Bool {
+        state.withLock { $0.counts[ino] != nil }
+    }
+
     /// The inodes the kernel knows, for dropping its caches.
     func known() -> [InodeNumber] {
         state.withLock { Array($0.counts.keys) }

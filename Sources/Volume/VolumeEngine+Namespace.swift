@@ -202,6 +202,9 @@ extension VolumeEngine {
         inodes.known()
     }
 
+    /// Whether the kernel holds an entry or handle of the inode; the root's it has always.
+    package func isKnown(_ ino: InodeNumber) -> Bool { ino == .root || inodes.isKnown(ino) }
+
     /// Reaps what has lost its last name, now or when its last user is gone.
     private func settle(_ unlinked: Unlinked) {
         guard unlinked.linkCount == 0 else { return }

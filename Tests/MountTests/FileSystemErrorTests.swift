@@ -11,7 +11,7 @@ struct FileSystemErrorTests {
         (.nameTooLong, ENAMETOOLONG), (.noSpace, ENOSPC),
         (.invalid, EINVAL), (.fileTooLarge, EFBIG), (.noAttribute, ENODATA),
         (.tooManyLinks, EMLINK), (.notPermitted, EPERM), (.accessDenied, EACCES),
-        (.notSupported, EOPNOTSUPP),
+        (.notSupported, EOPNOTSUPP), (.busy, EBUSY),
         (.beyondEnd, ENXIO), (.wouldWait, EAGAIN), (.unavailable, EIO), (.corrupt, EIO),
         (.inputOutput, EIO), (.closed, EIO),
     ]

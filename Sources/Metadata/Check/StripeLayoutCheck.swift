@@ -31,6 +31,13 @@ struct StripeLayoutCheck {
     private struct Place {
         let key: BlockKey
         let start, end: UInt64
+
+        /// Whether one is a clone's of the other: the same block of two files, at the same place.
+        func isShared(with other: Place) -> Bool {
+            let noFile = InodeNumber(0)
+            return key.index == other.key.index && key.ino != noFile && other.key.ino != noFile
+                && start == other.start && end == other.end
+        }
     }
 
     init(_ database: Database) { self.database = database }
@@ -138,6 +145,7 @@ struct StripeLayoutCheck {
         return Place(key: key, start: UInt64(offset), end: end)
     }
 
+    /// No two blocks share bytes, but for clones, which share all of them.
     private func checkOverlaps(
         _ places: [Place],
         of stripe: Stripe,
@@ -145,7 +153,7 @@ struct StripeLayoutCheck {
     ) {
         var last: Place?
         for place in places.sorted(by: { ($0.start, $0.end) < ($1.start, $1.end) }) {
-            if let last, place.start < last.end {
+            if let last, place.start < last.end, !place.isShared(with: last) {
                 report.add(
                     CheckFinding(
                         .overlappingBlocks,
