@@ -40,6 +40,9 @@ final class CheckpointWriter: Sendable {
         var snapshots: [SnapshotWish] = []
         var outcome: Result<UInt64, FileSystemError> = .success(0)
         var status = CheckpointStatus()
+        /// Whether a head is made that has all of before this opening: one that a crash kept from
+        /// being registered may lack what was committed after it.
+        var coversPast = false
     }
 
     private let configuration: VolumeConfiguration
@@ -170,7 +173,8 @@ final class CheckpointWriter: Sendable {
         let status = status
         return !status.isFenced
             && (metadata.lastSubstantialRow > status.through || status.isPending
-                || status.registered == 0 || hasCaughtUp(behind: status.behindBlocks))
+                || status.registered == 0 || hasCaughtUp(behind: status.behindBlocks)
+                || (status.through > 0 && !state.withLock { $0.coversPast }))
     }
 
     /// Whether blocks that the newest head calls behind are not any more: those that became holes
@@ -220,9 +224,12 @@ final class CheckpointWriter: Sendable {
             wishes.allSatisfy { kept == nil || $0.name.isEmpty || $0.name == kept?.name }
             && saved.registered > 0 && !saved.needsBase && !hasCaughtUp(behind: saved.behind)
             && max(saved.lastSubstantialRow, 0) <= through
-            && (status.through > 0 || saved.lastRow <= through)
+            && (state.withLock { $0.coversPast } || saved.lastRow <= through)
         if isCurrent {
-            state.update { $0.status.through = max(through, 1) }
+            state.update { state in
+                state.status.through = max(through, 1)
+                state.coversPast = true
+            }
             if kept == nil, let wish = wishes.first(where: { !$0.name.isEmpty }) ?? wishes.first {
                 let time = try saved.decodedHead()?.time ?? Clock.now()
                 try metadata.putSnapshot(
@@ -266,6 +273,7 @@ final class CheckpointWriter: Sendable {
             throw error
         }
         // From here on its stripes are placed, whatever keepers say.
+        state.update { $0.coversPast = true }
         try register(head, try metadata.checkpointState())
         return head.version
     }
