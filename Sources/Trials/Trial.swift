@@ -360,6 +360,7 @@ package final class Trial: Sendable {
                 Clock.sleep(for: .milliseconds(Int.random(in: 50...1500, using: &random)))
             }
         }
+        let clones = plan.clones
         let clients = try (0..<scene.clients).map { number in
             try Thread.spawn("client-\(number)") {
                 Client(
@@ -367,7 +368,8 @@ package final class Trial: Sendable {
                     engine: engine,
                     model: model,
                     life: life,
-                    seed: seed &+ UInt64(number) &* 104_729
+                    seed: seed &+ UInt64(number) &* 104_729,
+                    clones: clones
                 ).run()
             }
         }

@@ -16,6 +16,8 @@ package struct TrialPlan: Hashable, Sendable {
     /// Lives of the machine, each ended by a crash and judged after the next start.
     package var rounds = 10
     package var crashes = Crashes.both
+    /// Whether clients clone files; without, they do what they did before there were clones.
+    package var clones = true
 
     package init(seed: UInt64) { self.seed = seed }
 }

@@ -6,6 +6,7 @@ enum Seeds {
         let seed: UInt64
         var steps = 150
         var rounds = 10
+        var clones = false
         /// What it found.
         let found: String
 
@@ -15,6 +16,7 @@ enum Seeds {
             var plan = TrialPlan(seed: seed)
             plan.steps = steps
             plan.rounds = rounds
+            plan.clones = clones
             return plan
         }
     }
@@ -30,6 +32,12 @@ enum Seeds {
         Kept(seed: 1005, found: "mefs sync did not sync a later write to a synced block"),
         Kept(seed: 1170, found: "the same, behind the end that a truncation had set"),
         Kept(seed: 5027, rounds: 6, found: "a recovered file lacked a hole at its end"),
+        Kept(
+            seed: 2256,
+            rounds: 6,
+            clones: true,
+            found: "after a crash the newest head lacked what had been committed after it"
+        ),
         Kept(seed: 2294, steps: 200, found: "mefs sync failed for a file that was just removed"),
     ]
 }

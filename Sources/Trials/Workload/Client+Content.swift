@@ -257,7 +257,7 @@ extension Client {
     }
 
     /// How large a file of `size` bytes may become.
-    private func roomLeft(_ size: Int) -> Int {
+    func roomLeft(_ size: Int) -> Int {
         let total = model.state.withLock { state in
             state.files.reduce(0) { $0 + (state.state($1)?.size ?? 0) }
         }

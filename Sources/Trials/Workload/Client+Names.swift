@@ -174,7 +174,7 @@ extension Client {
     }
 
     /// Compares what an operation left with what was expected, and takes over its times.
-    private func settle(
+    func settle(
         _ number: Int,
         _ operation: NameOperation,
         _ states: [InodeNumber: NodeState?],
@@ -207,7 +207,7 @@ extension Client {
         }
     }
 
-    private func anyName() -> EntryName? { pick(Self.names) }
+    func anyName() -> EntryName? { pick(Self.names) }
 
     /// Mostly one that is there.
     private func anyName(in parent: InodeNumber, _ state: Model.State) -> EntryName? {

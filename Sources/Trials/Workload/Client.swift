@@ -10,6 +10,7 @@ final class Client {
         case write, append, overwrite, read, truncate, allocate, punch, zero, copy
         case attributes, xattr, sync, syncData, syncDirectory, syncToNetwork, drop
         case list, hold, letGo, pause
+        case clone
 
         /// How often it comes, relative to the others.
         var weight: Int {
@@ -18,7 +19,7 @@ final class Client {
             case .overwrite, .read: 12
             case .create, .sync: 9
             case .append, .truncate, .rename, .unlink, .pause: 6
-            case .copy, .punch, .makeDirectory, .hold, .letGo: 4
+            case .copy, .punch, .makeDirectory, .hold, .letGo, .clone: 4
             case .link, .symlink, .attributes, .xattr, .zero, .list: 3
             case .allocate, .removeDirectory, .exchange, .syncData, .syncDirectory, .drop: 2
             case .syncToNetwork: 1
@@ -54,8 +55,22 @@ final class Client {
     /// Whether each was given a file at all.
     private var passing: [InodeNumber: [Bool]] = [:]
 
-    init(_ number: Int, engine: VolumeEngine, model: Model, life: Life, seed: UInt64) {
+    /// What it chooses from.
+    private let table: [Kind]
+
+    /// `clones`: whether it clones files.
+    init(
+        _ number: Int,
+        engine: VolumeEngine,
+        model: Model,
+        life: Life,
+        seed: UInt64,
+        clones: Bool
+    ) {
         self.number = number
+        table = Kind.allCases.filter { clones || $0 != .clone }.flatMap {
+            [Kind](repeating: $0, count: $0.weight)
+        }
         self.engine = engine
         self.model = model
         self.life = life
@@ -75,12 +90,8 @@ final class Client {
         }
     }
 
-    private static let table: [Kind] = Kind.allCases.flatMap {
-        [Kind](repeating: $0, count: $0.weight)
-    }
-
     private func step() throws(TrialFailure) {
-        let kind = Self.table[Int.random(in: 0..<Self.table.count, using: &random)]
+        let kind = table[Int.random(in: 0..<table.count, using: &random)]
         switch kind {
         case .create, .makeDirectory, .symlink: try create(kind)
         case .link: try link()
@@ -91,6 +102,7 @@ final class Client {
         case .truncate, .allocate: try resize(kind)
         case .punch, .zero: try zero(kind)
         case .copy: try copy()
+        case .clone: try clone()
         case .attributes, .xattr: try change(kind)
         case .sync, .syncData: try sync(kind)
         case .syncDirectory: try syncDirectory()
