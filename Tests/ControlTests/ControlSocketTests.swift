@@ -50,6 +50,22 @@ private final class FakeMount: ControlHandler {
         )
     }
 
+    func clone(
+        _ request: CloneRequest,
+        report: (CloneReport) -> Bool
+    ) throws(ControlFailure) -> CloneReport {
+        guard request.owner == nil else { throw ControlFailure(.already, "it exists") }
+        var made = CloneReport()
+        made.placingBytes = request.source
+        guard report(made) else { throw ControlFailure(.failed, "nobody listens") }
+        made.placingBytes = 0
+        made.files = request.parent
+        made.bytes = UInt64(request.name.count)
+        made.failed = 1
+        made.failures = [CloneReport.Failure(path: "c/x", reason: "gone")]
+        return made
+    }
+
     func stop(
         drainSeconds: Double,
         progress: (SyncProgress) -> Void
@@ -216,6 +232,23 @@ struct ControlSocketTests {
             #expect(try client.collectGarbage(isDryRun: true).liveBytes == 1)
             let report = try client.collectGarbage(isDryRun: false)
             #expect(report.liveBytes == 2 && report.sparseBytes == .max)
+        }
+    }
+
+    @Test func cloneGivesItsProgressAndItsReport() throws {
+        try withServer { path, _, _ in
+            let client = try ControlClient(path: path)
+            let name: [UInt8] = [0xff, 0x0a, 0x41]
+            var steps: [UInt64] = []
+            let request = CloneRequest(source: 5 << 48, parent: 3, name: name, owner: nil)
+            let report = try client.clone(request) { steps.append($0.placingBytes) }
+            #expect(steps == [5 << 48])
+            #expect(report.files == 3 && report.bytes == 3 && report.failed == 1)
+            #expect(report.failures == [CloneReport.Failure(path: "c/x", reason: "gone")])
+            let owner = CloneRequest.Owner(uid: 1, gid: 2)
+            let other = CloneRequest(source: 1, parent: 1, name: name, owner: owner)
+            let failure = #expect(throws: ControlFailure.self) { try client.clone(other) }
+            #expect(failure?.code == .already)
         }
     }
 

@@ -27,14 +27,15 @@ struct RandomContent {
         clock += 1
         switch Int.random(in: 0..<100, using: &random) {
         case ..<12: try create(store)
-        case ..<50: try write(store)
-        case ..<65: try truncate(store)
-        case ..<80: try place(store)
-        case ..<88: try evict(store)
-        case ..<93: try punch(store)
-        case ..<95: try fetch(store)
-        case ..<98: try move(store)
-        default: try remove(store)
+        case ..<47: try write(store)
+        case ..<62: try truncate(store)
+        case ..<77: try place(store)
+        case ..<85: try evict(store)
+        case ..<90: try punch(store)
+        case ..<92: try fetch(store)
+        case ..<95: try move(store)
+        case ..<97: try remove(store)
+        default: try clone(store)
         }
     }
 
@@ -209,6 +210,31 @@ struct RandomContent {
         let mask = UInt16.random(in: 1...(.max), using: &random)
         try store.setResident(ino, block.index, mask)
         files[ino]?.blocks[block.index]?.resident = mask
+    }
+
+    /// Clones what is placed of a file; what is not is a hole there.
+    private mutating func clone(_ store: MetadataStore) throws {
+        guard let ino = anyFile(), let file = files[ino] else { return }
+        let blocks = file.blocks.values.filter { $0.location?.validBytes ?? 0 > 0 }
+            .sorted { $0.index < $1.index }
+        let name = try name("f\(clock)")
+        let made = try store.clone(
+            try store.clonable(ino),
+            as: try store.reserveInode(),
+            blocks: blocks.compactMap { block in
+                block.location.map { ClonedBlock(block.index, $0) }
+            },
+            named: name,
+            in: .root,
+            now: time(clock)
+        ).ino
+        files[made] = File(name: name, size: file.size)
+        for block in blocks {
+            files[made]?.blocks[block.index] = BlockState(
+                index: block.index,
+                location: block.location
+            )
+        }
     }
 
     private mutating func remove(_ store: MetadataStore) throws {

@@ -10,7 +10,7 @@ import Volume
 struct CheckTests {
     /// What may happen to one of a few files.
     private enum Step: CaseIterable {
-        case write, write2, append, truncate, punch, place, drop, remove, sync, read
+        case write, write2, append, truncate, punch, place, drop, remove, sync, read, clone
     }
 
     @Test(arguments: 1...3 as ClosedRange<UInt64>)
@@ -56,6 +56,15 @@ struct CheckTests {
         case .drop: _ = try engine.dropCache()
         case .remove:
             _ = try engine.unlink(EntryName(Array(name.utf8)), in: .root)
+        case .clone:
+            let other = "f\(Int.random(in: 0..<6, using: &random))"
+            guard (try? engine.find(other)) == nil else { return }
+            _ = try engine.clone(
+                ino,
+                of: engine.cloneSource(),
+                named: EntryName(Array(other.utf8)),
+                in: .root
+            )
         case .sync: try engine.sync(ino, dataOnly: false, wait: .allowed)
         case .read, nil: _ = try engine.read(ino, Int(at)..<Int(at) + count)
         }
