@@ -156,7 +156,9 @@ final class Reclaimer: Sendable {
             files.append(ino)
             let content = contents.content(of: ino)
             content.state.write { state in
-                mustSync = mustSync || state.holdsAcknowledged || !state.isLoaded
+                mustSync =
+                    mustSync || state.holdsAcknowledged || state.mayBeTrustedAgain
+                    || !state.isLoaded
                 state.isReaped = true
                 state.blocks = [:]
                 state.isLoaded = true
