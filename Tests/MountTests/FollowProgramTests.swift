@@ -36,6 +36,7 @@ struct FollowProgramTests {
                 assert gone.read() == b'gone', 'a file that is gone, open'
                 assert not os.path.exists('gone') and not os.path.exists('old')
                 assert read('new') == b'moved' and oct(os.stat('a').st_mode) == '0o100600'
+                assert os.getxattr('a', 'user.mefs.state') == b'placed'
                 assert os.getxattr('a', 'user.x') == b'y' and os.readlink('link2') == 'new'
                 names = os.listdir(folder)
                 assert len(names) == 50 and '0' not in names and 'fifty' in names, names
@@ -83,6 +84,13 @@ struct FollowProgramTests {
             #expect(shown.writer?.isEmpty == false && shown.trouble == nil)
             // One database, that of the newest head.
             #expect(try Directory.list(reader.volume + "/followed").count == 1)
+
+            // What only older heads need is deleted; whoever reads sees the newer one by that.
+            try writer.python("write('d/big', random.Random(3).randbytes(5_000_000))")
+            try writer.client.sync()
+            _ = try writer.client.collectGarbage(isDryRun: false)
+            _ = try reader.client.dropCache()
+            try reader.python("assert read('d/big') == random.Random(3).randbytes(5_000_000)")
 
             // Kept heads are below `.mefs`, those that were kept since too.
             try writer.mefs(["snapshot", "create", writer.tree, "--name", "then"])

@@ -1,11 +1,15 @@
 package import FUSE
 package import Primitives
+import Control
 import Glibc
 import Volume
 
 extension FollowAdapter {
     private static let dot = [UInt8(ascii: ".")]
     private static let dotDot = [UInt8(ascii: "."), UInt8(ascii: ".")]
+    /// Where the bytes of a file are that a head tells of.
+    private static let stateName = Array(MountLocator.stateAttribute.utf8)
+    private static let placed = Array("placed".utf8)
     /// The cookie of ".."; those of entries are larger.
     private static let dotDotCookie: UInt64 = 2
 
@@ -246,7 +250,11 @@ extension FollowAdapter {
         let value = attempt { () throws(FileSystemError) in
             try FileSystemAdapter.check(name)
             return try stale { () throws(FileSystemError) in
-                try trees.tree(of: ino).extendedAttribute(name, of: ino)
+                let tree = try trees.tree(of: ino)
+                if name == Self.stateName, try tree.attributes(of: ino).kind == .regular {
+                    return Self.placed
+                }
+                return try tree.extendedAttribute(name, of: ino)
             }
         }
         switch value {

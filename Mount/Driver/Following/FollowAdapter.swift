@@ -148,13 +148,29 @@ package final class FollowAdapter: ReadOnlyOperations, RequestServing {
             do throws(FileSystemError) {
                 return try body(tree, .allowed)
             } catch {
-                guard Self.mayBeGone(error), attempts < Self.readsMax else { throw error }
-                guard follower.lookAgain(after: tree) else { throw error }
+                guard Self.mayBeGone(error) else { throw error }
+                let isNewer = attempts < Self.readsMax && follower.lookAgain(after: tree)
                 // A file that is gone is read where it was, or not at all.
-                guard try trees.tree(of: ino) !== tree else { throw error }
+                guard try trees.tree(of: ino) !== tree else {
+                    throw tree === trees.current ? error : gone(ino, tree, error)
+                }
+                guard isNewer else { throw error }
                 attempts += 1
             }
         }
+    }
+
+    /// Tells why an open file that is in no head any more cannot be read.
+    private func gone(
+        _ ino: InodeNumber,
+        _ tree: SnapshotTree,
+        _ error: FileSystemError
+    ) -> FileSystemError {
+        let message =
+            "inode \(ino.rawValue) is open, was in head \(tree.snapshot.version) and was removed"
+            + " since; its bytes may be deleted by now: \(error.message)"
+        logger.notice("\(message)")
+        return FileSystemError(.stale, message)
     }
 
     private static func mayBeGone(_ error: FileSystemError) -> Bool {
