@@ -33,6 +33,8 @@ package final class Follower: Sendable {
         var looked: Duration?
         var trouble: FileSystemError?
         var writer: String?
+        /// Whether the kernel is being told of a change: it waits for pages that are being read.
+        var isTelling = false
         /// When what is shown was last changed.
         var shown: Duration?
     }
@@ -147,8 +149,8 @@ package final class Follower: Sendable {
         return trees.current !== tree
     }
 
-    /// Ends early when `tree` is not shown any more: the kernel drops pages of it then, and waits for
-    /// those that are being read.
+    /// Of who reads `tree` it ends early when another tree was just shown: the kernel drops pages
+    /// then, and waits for those that are being read.
     ///
     /// - Returns: whether that is so, or a look that began after the call has ended in time.
     private func waitForLook(
@@ -160,8 +162,8 @@ package final class Follower: Sendable {
             return state.asked
         }
         return state.wait(for: patience) { state in
-            let isReplaced = tree.map { $0 !== trees.current } ?? false
-            return state.answered >= number || state.isStopping || isReplaced ? true : nil
+            let mustGoOn = tree.map { $0 !== trees.current || state.isTelling } ?? false
+            return state.answered >= number || state.isStopping || mustGoOn ? true : nil
         } ?? false
     }
 
@@ -242,11 +244,14 @@ package final class Follower: Sendable {
         followed.withLock { $0 = made }
         trees.replace(with: made.tree)
         // Reads that failed go on with it.
-        state.update { $0.shown = Clock.monotonic() }
+        state.update { $0.isTelling = true }
         note(made.mark)
         let tell = onChange.withLock { $0 }
         tell?(made.changed)
-        state.update { $0.shown = Clock.monotonic() }
+        state.update { state in
+            state.isTelling = false
+            state.shown = Clock.monotonic()
+        }
         logger.info("head \(head.version) of term \(head.term) is shown")
     }
 
