@@ -12,8 +12,8 @@ struct CloneCommand: ParsableCommand {
             bytes are copied, read or sent, but what of the source is not placed yet is placed \
             first. Afterwards each is written to without changing the other.
 
-            The destination must not exist. Ended early, it leaves a part of the tree, each file in \
-            it whole. Only the superuser's clones keep owners, devices and privileged attributes.
+            The destination must not exist. Ended early, it leaves a part of the tree, each file \
+            in it whole. Only the superuser's clones keep owners, devices and privileged attributes.
             """
     )
 

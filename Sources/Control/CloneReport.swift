@@ -9,6 +9,7 @@ package struct CloneRequest: Hashable, Sendable, Codable {
     /// Whom the clone is to belong to; `nil` leaves the owners, for the superuser.
     package let owner: Owner?
 
+    /// A user and a group.
     package struct Owner: Hashable, Sendable, Codable {
         package let uid: UInt32
         package let gid: UInt32
@@ -41,6 +42,7 @@ package struct CloneReport: Hashable, Sendable, Codable {
     package var failed: UInt64 = 0
     package var failures: [Failure] = []
 
+    /// An entry that could not be cloned.
     package struct Failure: Hashable, Sendable, Codable {
         /// From the clone's own name on.
         package let path: String
@@ -52,5 +54,6 @@ package struct CloneReport: Hashable, Sendable, Codable {
         }
     }
 
+    /// Nothing yet.
     package init() {}
 }

@@ -5,9 +5,9 @@ package import Primitives
 /// A stripe counts each inode that shares a place in it, and lives until the last one is gone. What
 /// is written later to either is placed elsewhere.
 extension MetadataStore {
-    /// Blocks that are taken over in one operation: with 64 bytes each some milliseconds under the
+    /// Blocks that are taken over in one operation, of a gigabyte: a millisecond or two under the
     /// lock.
-    package static let clonedBlocksMax = 4096
+    package static let clonedBlocksMax = 1024
 
     /// What a clone of an inode is to be, all of one moment; without a key.
     package func clonable(_ ino: InodeNumber) throws(FileSystemError) -> ClonedInode {

@@ -10,7 +10,8 @@ struct CloneProgramTests {
     private static let tree =
         Program.prelude + """
             def make(root):
-                os.makedirs(root + '/d/e'); write(root + '/d/f', random.Random(1).randbytes(3_000_001))
+                os.makedirs(root + '/d/e')
+                write(root + '/d/f', random.Random(1).randbytes(3_000_001))
                 write(root + '/d/e/small', b'small'); write(root + '/empty', b'')
                 os.symlink('d/f', root + '/l'); os.link(root + '/d/f', root + '/hard')
                 os.mkfifo(root + '/fifo'); os.mknod(root + '/null', 0o20666, os.makedev(1, 3))
@@ -100,7 +101,8 @@ struct CloneProgramTests {
                 """
                 assert differences('a', 'c') == [] and sorted(os.listdir('.')) == ['a', 'c']
                 assert os.stat('.').st_nlink == 4
-                assert os.stat('c/d/f').st_ino == os.stat('c/hard').st_ino != os.stat('a/hard').st_ino
+                number = lambda path: os.stat(path).st_ino
+                assert number('c/d/f') == number('c/hard') != number('a/hard')
                 assert os.stat('c/sparse').st_blocks < 6000
                 """,
                 on: volume
@@ -173,7 +175,8 @@ struct CloneProgramTests {
             try runs(
                 """
                 [one] = ['.mefs/snapshots/' + name for name in os.listdir('.mefs/snapshots')]
-                def clone(*places): return os.spawnv(os.P_WAIT, sys.argv[1], ['mefs', 'clone', *places])
+                def clone(*places):
+                    return os.spawnv(os.P_WAIT, sys.argv[1], ['mefs', 'clone', *places])
                 assert clone(one + '/a', 'back') == 0 and differences(one + '/a', 'back') == []
                 assert clone(one, 'all') == 0 and differences(one, 'all') == []
                 assert clone(one + '/a/d/f', 'f') == 0

@@ -1,7 +1,9 @@
 import Disk
+import Logging
 import Metadata
 import Network
 import Primitives
+import Sealing
 import Synchronization
 import Testing
 import Volume
@@ -109,6 +111,35 @@ struct CloneTests {
                 #expect(names.count == 5)
             }
             #expect(try fixture.check().findings == [])
+        }
+    }
+
+    /// More blocks than one operation takes over.
+    @Test func aHugeFileIsClonedInParts() throws {
+        try VolumeFixture.with { fixture in
+            try fixture.open { engine in
+                let count = UInt64(MetadataStore.clonedBlocksMax + 20)
+                let source = try engine.makeFile("a")
+                for index in 0..<count {
+                    let byte = UInt8(truncatingIfNeeded: index) | 1
+                    try engine.write([byte], at: index << 20, to: source)
+                }
+                let made = try clone(engine, source, as: "b")
+                _ = try engine.dropCache()
+                for index in [0, count - 21, count - 20, count - 1] {
+                    let at = Int(index) << 20
+                    let byte = UInt8(truncatingIfNeeded: index) | 1
+                    #expect(try engine.read(made, at..<at + 1) == [byte])
+                }
+                let (one, two) = (
+                    try engine.attributes(of: source), try engine.attributes(of: made)
+                )
+                #expect(one.blocks512 == two.blocks512 && one.size == two.size)
+                // The name is taken: what was made in parts is taken back.
+                #expect(code { _ = try clone(engine, source, as: "b") } == .exists)
+            }
+            let report = try fixture.check()
+            #expect(report.findings == [] && report.inodes == 3)
         }
     }
 
@@ -233,9 +264,10 @@ struct CloneTests {
                         _ = try TreeClone(engine).run(root, as: name("x"), in: inner)
                     } == .invalid
                 )
-                #expect(
-                    code { _ = try TreeClone(engine).run(root, as: name("c"), in: .root) } == .exists
-                )
+                let twice = code {
+                    _ = try TreeClone(engine).run(root, as: name("c"), in: .root)
+                }
+                #expect(twice == .exists)
             }
             #expect(try fixture.check(network: fixture.network, deep: true).findings == [])
         }
@@ -316,6 +348,150 @@ struct CloneTests {
                 #expect(rest.failed == 2 && rest.files == 1500)
             }
             #expect(try fixture.check(network: fixture.network, deep: true).findings == [])
+        }
+    }
+
+    // MARK: What becomes of stripes
+
+    /// A stripe of which little is alive is written anew, for all that share it.
+    @Test func allThatShareASparseStripeMoveOutOfIt() throws {
+        try VolumeFixture.with { fixture in
+            var random = SeededGenerator(seed: 34)
+            let mib = 1 << 20
+            let bytes = random.bytes(8 * mib)
+            try fixture.open { engine in
+                let source = try engine.makeFile("a")
+                try engine.write(bytes, at: 0, to: source)
+                try engine.place()
+                let old = try engine.placedStripes().map(\.id)
+                let clones = try (0..<2).map { try clone(engine, source, as: "c\($0)") }
+                // Of each of the three, the last block stays where it was.
+                for ino in [source] + clones {
+                    try engine.write(random.bytes(7 * mib), at: 0, to: ino)
+                }
+                try engine.place()
+                #expect(try Set(engine.placedStripes().map(\.id)).isSuperset(of: old))
+                let use = try engine.collectGarbage()
+                #expect(use.sparseStripes == 0 && use.deadShards == 0)
+                #expect(try Set(engine.placedStripes().map(\.id)).isDisjoint(with: old))
+                _ = try engine.dropCache()
+                for ino in [source] + clones {
+                    #expect(try engine.read(ino, 7 * mib..<8 * mib) == Array(bytes[(7 * mib)...]))
+                }
+            }
+            #expect(try fixture.check(network: fixture.network, deep: true).findings == [])
+        }
+    }
+
+    @Test func clonesComeBackFromTheNetworkAlone() throws {
+        try VolumeFixture.with { fixture in
+            let owner = try RootSeed.random().identityKey()
+            var configuration = fixture.configuration
+            configuration.checkpoints = VolumeConfiguration.Checkpoints(owner: owner)
+            let home = VolumeFixture(
+                directory: fixture.directory,
+                network: fixture.network,
+                configuration: configuration
+            )
+            var bytes: [UInt8] = []
+            try home.open { engine in
+                let (root, written) = try makeTree(engine)
+                bytes = written
+                try engine.place()
+                _ = try TreeClone(engine).run(root, as: name("c"), in: .root)
+                try engine.write([1], at: 0, to: engine.find("g", in: root))
+                try engine.place()
+                // The source is gone, and what it had since.
+                try engine.unlink(name("g"), in: root)
+                try engine.place()
+            }
+            let survey = HeadRegister.newest(
+                of: configuration.id,
+                owner: owner.publicKey.nodeID,
+                at: fixture.network
+            )
+            configuration.metadataPath = fixture.directory + "/elsewhere.db"
+            configuration.cacheDirectory = fixture.directory + "/elsewhere"
+            var logger = Logger(label: "test")
+            logger.logLevel = .critical
+            let recovery = VolumeRecovery(
+                key: configuration.key,
+                network: fixture.network,
+                logger: logger
+            )
+            let plan = try recovery.plan(#require(survey.newest))
+            let path = configuration.metadataPath
+            #expect(try recovery.restore(plan, to: path) { _, _ in } == [])
+            let elsewhere = VolumeFixture(
+                directory: fixture.directory,
+                network: fixture.network,
+                configuration: configuration
+            )
+            try elsewhere.open { engine in
+                let made = try engine.find("c")
+                #expect(try engine.read(engine.find("g", in: made), 0..<500_000) == bytes)
+                let again = try clone(engine, engine.find("g", in: made), as: "again")
+                #expect(try engine.read(again, 0..<500_000) == bytes)
+                try engine.place()
+            }
+            #expect(try elsewhere.check(network: fixture.network, deep: true).findings == [])
+        }
+    }
+
+    /// What was committed after a head that a crash kept from being registered is in the next.
+    @Test func whatCameAfterAHeadThatWaitsIsInTheNext() throws {
+        try VolumeFixture.with { fixture in
+            let owner = try RootSeed.random().identityKey()
+            var configuration = fixture.configuration
+            configuration.checkpoints = VolumeConfiguration.Checkpoints(owner: owner)
+            let home = VolumeFixture(
+                directory: fixture.directory,
+                network: fixture.network,
+                configuration: configuration
+            )
+            var killed: VolumeFixture?
+            try home.open { engine in
+                _ = try engine.makeFile("a")
+                try engine.place()
+                for id in fixture.network.keeperIDs {
+                    fixture.network.changeKeeper(id) { $0.isUp = false }
+                }
+                _ = try engine.makeFile("b")
+                // A head is made, and no keeper takes it.
+                try engine.place()
+                _ = try engine.makeFile("c")
+                try engine.syncDirectory(.root, wait: .allowed)
+                killed = try home.image()
+            }
+            for id in fixture.network.keeperIDs {
+                fixture.network.changeKeeper(id) { $0.isUp = true }
+            }
+            let before = HeadRegister.newest(
+                of: configuration.id,
+                owner: owner.publicKey.nodeID,
+                at: fixture.network
+            ).newest?.version
+            let copy = try #require(killed)
+            try copy.open { engine in try engine.place() }
+            let newest = try #require(
+                HeadRegister.newest(
+                    of: configuration.id,
+                    owner: owner.publicKey.nodeID,
+                    at: fixture.network
+                ).newest
+            )
+            #expect(newest.version > before ?? 0)
+            var logger = Logger(label: "test")
+            logger.logLevel = .critical
+            let recovery = VolumeRecovery(
+                key: configuration.key,
+                network: fixture.network,
+                logger: logger
+            )
+            let path = fixture.directory + "/elsewhere.db"
+            _ = try recovery.restore(recovery.plan(newest), to: path) { _, _ in }
+            let names = try MetadataSnapshot(opening: path).entries(of: .root, after: 0, limit: 9)
+            #expect(names.map(\.name.description) == ["a", "b", "c"])
         }
     }
 }

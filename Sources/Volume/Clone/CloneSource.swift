@@ -54,6 +54,7 @@ extension ClonedBlock {
 }
 
 extension SnapshotTree: CloneSource {
+    /// What a clone of an inode is to be: what the snapshot shows of it.
     package func clonable(_ ino: InodeNumber) throws(FileSystemError) -> ClonedInode {
         let attributes = try metadata.attributes(of: ino)
         return ClonedInode(
@@ -63,6 +64,7 @@ extension SnapshotTree: CloneSource {
         )
     }
 
+    /// Calls `body`: what is in a snapshot never changes.
     package func holdStill(
         _ ino: InodeNumber,
         _ body: (ClonableContent) throws(FileSystemError) -> Void

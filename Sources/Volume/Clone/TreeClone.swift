@@ -31,12 +31,14 @@ package final class TreeClone {
         /// The first of them, with their paths from the source on.
         package var failures: [Failure] = []
 
+        /// Nothing yet.
         package init() {}
 
         /// All that was made.
         package var entries: UInt64 { files + directories + others }
     }
 
+    /// An entry that could not be cloned, and why.
     package struct Failure: Hashable, Sendable {
         package let path: String
         package let reason: String
