@@ -18,8 +18,10 @@ extension LeaseMachine {
             return isOver(at: now) ? endClaim(round, at: now) : []
         case .holding(let term):
             guard keepers > 0, now >= renewalDue else { return [] }
+            let isRenewal = heldUntil.map { $0 > now } ?? false || reached.count >= majority
             renewedAt = now
-            return ask(term: term, at: now)
+            reached = []
+            return ask(term: isRenewal ? term : 0, at: now)
         }
     }
 
@@ -57,6 +59,8 @@ extension LeaseMachine {
         case .holding(let term) where question.term == term:
             guard let answer else { return }
             noteRenewal(answer, of: keeper, sentAt: question.sentAt, term: term)
+        case .holding where question.term == 0 && question.sentAt == renewedAt:
+            if answer != nil { reached.insert(keeper) }
         case .idle, .waiting, .probing, .claiming, .holding, .lost: return
         }
     }
@@ -86,8 +90,10 @@ extension LeaseMachine {
         phase = .lost(to: newest.label, term: newest.term)
     }
 
-    /// Earlier if fewer than are needed have answered since the last time.
+    /// Earlier if fewer than are needed have answered since the last time; at once if they said how
+    /// the lease stands.
     private var renewalDue: Duration {
+        guard reached.count < majority else { return renewedAt }
         let fresh = promises.compactMap(\.grantedAt).count { $0 >= renewedAt }
         return renewedAt + (fresh >= majority ? times.renewal : times.retry)
     }
@@ -172,7 +178,7 @@ extension LeaseMachine {
     private var nextTerm: UInt64? {
         let usual = terms.sorted()[majority - 1]
         let highest = terms.filter { $0 <= usual + LeaseTimes.termStepMax }.max() ?? usual
-        let term = max(highest, ownTerm) + 1
+        let term = max(highest, ownTerm, termFloor) + 1
         return term <= LeaseTimes.termMax ? term : nil
     }
 

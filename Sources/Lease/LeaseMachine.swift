@@ -9,8 +9,10 @@ import Primitives
 ///   1. all keepers are asked how the lease stands; if it cannot be had, nothing changes anywhere,
 ///   2. it is claimed under a term above all that were seen,
 ///   3. what was granted is given back if that is not more than half; then all again, a few times.
-/// While it is held it is renewed. What is cut off goes on to ask under the same term: if more than
-/// half grant it again, nobody else had it meanwhile. Once so many have promised newer terms that
+/// While it is held it is renewed. What was cut off until that was over asks how it stands, and
+/// once more than half answer, under the same term: if so many grant it again, nobody else had it
+/// meanwhile. With fewer it is not renewed, so that keepers which only this mount reaches do not
+/// keep it from one that reaches enough. Once so many have promised newer terms that
 /// this cannot be any more, it is lost.
 package struct LeaseMachine: Sendable {
     /// A message to a keeper.
@@ -97,10 +99,14 @@ package struct LeaseMachine: Sendable {
     /// The term claimed last.
     var ownTerm: UInt64 = 0
     var lastHeldTerm: UInt64 = 0
+    /// The next term is above it, whatever keepers say.
+    var termFloor: UInt64 = 0
     var isTakeover = false
     var tries = 0
-    /// When all were asked to renew last.
+    /// When all were asked to renew last, or how the lease stands.
     var renewedAt = Duration.zero
+    /// Keepers that said how the lease stands since then, while it is unknown whether it is ours.
+    var reached: Set<Int> = []
     /// Why the lease was not had; for the caller of `acquire`.
     package internal(set) var failure: LeaseFailure?
 
@@ -163,14 +169,16 @@ package struct LeaseMachine: Sendable {
 
     /// Begins to ask for the lease, unless that is under way or it is held.
     ///
-    /// `isTakeover` takes it from a holder that is silent for the time to live. It ends with the
-    /// state `held`, or `idle` and a `failure`.
-    package mutating func acquire(isTakeover: Bool, at now: Duration) {
+    /// `isTakeover` takes it from a holder that is silent for the time to live. The term will be
+    /// above `floor`, 0...`LeaseTimes.termMax`: one that this mount knows, and keepers that were
+    /// put back may not. It ends with the state `held`, or `idle` and a `failure`.
+    package mutating func acquire(isTakeover: Bool, above floor: UInt64 = 0, at now: Duration) {
         switch state(at: now) {
         case .acquiring, .held: return
         case .idle, .unknown, .lost: break
         }
         self.isTakeover = isTakeover
+        termFloor = max(termFloor, floor)
         failure = nil
         tries = 0
         phase = keepers > 0 ? .waiting(at: now) : .holding(term: 0)

@@ -108,10 +108,11 @@ package final class WriterLease: Sendable {
     /// `patience` if that is more and the lease is in use or keepers are out of reach. `isTakeover`
     /// takes it from a mount that is silent for its time to live. Then ask for the newest head,
     /// until the survey is fenced (`HeadSurvey.isFenced`), before anything is published: another
-    /// mount may have had the lease before. After a loss it may be called again. One caller at a
-    /// time; after a failure nothing is left to release.
+    /// mount may have had the lease before. The term will be above `floor`. After a loss it may be
+    /// called again. One caller at a time; after a failure nothing is left to release.
     package func acquire(
         isTakeover: Bool = false,
+        above floor: UInt64 = 0,
         waitingFor patience: Duration = .zero
     ) throws(Failure) {
         let deadline = Clock.sinceBoot() + patience
@@ -120,7 +121,7 @@ package final class WriterLease: Sendable {
             let begin = Clock.sinceBoot()
             state.update { state in
                 state.keeperError = nil
-                state.machine.acquire(isTakeover: isTakeover, at: begin)
+                state.machine.acquire(isTakeover: isTakeover, above: floor, at: begin)
                 noteChange(of: &state)
             }
             let failure = state.wait { state -> LeaseFailure?? in

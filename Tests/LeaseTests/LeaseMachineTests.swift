@@ -172,8 +172,37 @@ import Testing
             round(&machine, at: second, [nil, nil, nil])
         }
         #expect(machine.state(at: .seconds(39)) == .unknown(term: 1))
-        round(&machine, at: 40, [Self.yours(1), nil, Self.yours(1)])
+        #expect(round(&machine, at: 40, [Self.yours(1), nil, Self.yours(1)]) == [0])
+        #expect(machine.state(at: .seconds(40)) == .unknown(term: 1))
+        #expect(machine.nextTick.map { $0 <= .seconds(40) } == true)
+        #expect(round(&machine, at: 40, [Self.yours(1), nil, Self.yours(1)]) == [1])
         #expect(machine.state(at: .seconds(40)) == .held(term: 1, until: .seconds(68)))
+    }
+
+    /// One keeper that this mount alone reaches must not keep the lease from a mount that reaches
+    /// the other two.
+    @Test func whatIsNotHeldAnyMoreIsNotRenewedAtTooFewKeepers() {
+        var machine = Self.machine()
+        holding(&machine)
+        for second in stride(from: 10, to: 28, by: 3) {
+            #expect(round(&machine, at: second, [Self.yours(1), nil, nil]) == [1])
+        }
+        for second in stride(from: 28, to: 60, by: 3) {
+            #expect(round(&machine, at: second, [Self.yours(1), nil, nil]) == [0])
+        }
+        // The others have a newer term by then.
+        round(&machine, at: 61, [Self.rivals(2), nil, Self.rivals(2)])
+        #expect(machine.state(at: .seconds(61)) == .unknown(term: 1))
+        round(&machine, at: 61, [Self.rivals(2), nil, Self.rivals(2)])
+        #expect(machine.state(at: .seconds(61)) == .lost(to: "rival", term: 2))
+    }
+
+    @Test func theTermIsAboveOneThatKeepersForgot() {
+        var machine = Self.machine()
+        machine.acquire(isTakeover: false, above: 9, at: .zero)
+        round(&machine, at: 0, [Self.rivals(4, .free), Self.none, Self.none])
+        #expect(round(&machine, at: 1, [nil, Self.yours(10), Self.yours(10)]) == [10])
+        #expect(machine.term == 10)
     }
 
     @Test func itIsLostOnceTooManyPromisedNewerTerms() {
