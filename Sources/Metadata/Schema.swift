@@ -168,8 +168,10 @@ enum MetaKey {
     static let clean = "clean"
     /// The number that the next head of the volume gets; absent or 0 while none are made.
     static let openVersion = "open_version"
-    /// The newest head that a keeper has.
+    /// The newest head that more than half of the keepers have, or that the database was made of.
     static let registeredVersion = "registered_version"
+    /// The head that the database was made of, which fewer keepers may have; absent of others.
+    static let adoptedVersion = "adopted_version"
     /// The head last made, as it is sent to keepers: bytes.
     static let head = "head"
     /// How many blocks were not placed when that head was made.

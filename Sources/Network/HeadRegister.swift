@@ -57,6 +57,11 @@ package struct HeadRegistration: Sendable {
         /// `conflict`: it has a newer head, or another one of this version; `superseded`: a writer
         /// with a newer term has the volume; `notFound`: the volume is not registered there.
         package let error: NetworkError
+
+        package init(keeper: NodeID, error: NetworkError) {
+            self.keeper = keeper
+            self.error = error
+        }
     }
 
     /// Keepers that have the head on their disks.
@@ -74,6 +79,10 @@ package struct HeadRegistration: Sendable {
     /// Whether more than half of the keepers have it, so that nobody who asks as many misses it.
     package var isByMajority: Bool { taken > of / 2 }
 
-    /// Whether a keeper said that another writer has the volume by now.
-    package var isSuperseded: Bool { refusals.contains { $0.error.code == .superseded } }
+    /// Whether so many keepers have a newer head, another one, or a writer with a newer term that
+    /// it never comes to more than half of them.
+    package var isRefusedForGood: Bool {
+        let refusing = refusals.count { [.superseded, .conflict].contains($0.error.code) }
+        return refusing > 0 && of - refusing <= of / 2
+    }
 }

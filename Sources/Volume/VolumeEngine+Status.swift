@@ -88,11 +88,12 @@ extension VolumeEngine {
         )
     }
 
-    /// Places all that is dirty now, and makes the rest durable on this host: names, and blocks
-    /// that were written to again while they were on their way.
+    /// Places all that is dirty now, has keepers take a head that names it, and makes the rest
+    /// durable on this host: blocks that were written to again while they were on their way.
     ///
     /// - Parameter report: called as it goes with the bytes still dirty.
-    /// - Throws: `unavailable`, with the reason, if nothing moved for a minute.
+    /// - Throws: `unavailable`, with the reason, if nothing moved for a minute, or if not more than
+    ///   half of the keepers take a head: all is placed then; `stale` if another machine writes.
     package func syncToNetwork(
         report: (_ dirtyBytes: UInt64) -> Void
     ) throws(FileSystemError) {
@@ -100,8 +101,11 @@ extension VolumeEngine {
         do throws(FileSystemError) {
             _ = try checkpoints?.checkpoint()
         } catch {
-            // What is placed is placed; only who lost this host would not find the last of it.
-            logger.warning("the newest names are not at a keeper yet: \(error.message)")
+            // Nobody but this host would find it, and who goes on from the head before would not.
+            throw FileSystemError(
+                error.code,
+                "everything is placed, but keepers do not know of it yet: \(error.message)"
+            )
         }
     }
 

@@ -171,4 +171,22 @@ import Transport
             #expect(alone.isRolledBack)
         }
     }
+
+    @Test func aHeadThatMostKeepersRefuseIsRefusedForGood() throws {
+        let ids = try (1...3).map { try Samples.key($0).publicKey.nodeID }
+        func registration(_ codes: [NetworkError.Code]) -> HeadRegistration {
+            HeadRegistration(
+                of: 3,
+                refusals: zip(ids, codes).map {
+                    HeadRegistration.Refusal(keeper: $0, error: NetworkError($1, "no"))
+                }
+            )
+        }
+        #expect(registration([.superseded]).isByMajority)
+        #expect(!registration([.superseded, .unreachable]).isByMajority)
+        #expect(!registration([.superseded, .unreachable]).isRefusedForGood)
+        #expect(!registration([.unreachable, .unreachable, .timedOut]).isRefusedForGood)
+        #expect(registration([.superseded, .conflict]).isRefusedForGood)
+        #expect(registration([.superseded, .conflict, .closed]).isRefusedForGood)
+    }
 }

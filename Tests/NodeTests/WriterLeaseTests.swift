@@ -111,8 +111,26 @@ import Transport
             // Nothing of the old term is taken any more.
             let late = HeadRegister.register(try Samples.head(1, term: one.term), at: way)
             #expect(late.taken == 0)
-            #expect(late.isSuperseded)
+            #expect(late.isRefusedForGood)
             #expect(HeadRegister.register(try Samples.head(1, term: 2), at: way).taken == 3)
+        }
+    }
+
+    /// The two reached one keeper in common, at which the first kept renewing, so that neither had
+    /// the volume for as long as that lasted.
+    @Test func regressionAMinorityDoesNotKeepItFromAMajority() throws {
+        try withKeepers(3) { cluster in
+            try registered(cluster)
+            let (here, there) = (cluster.way(), cluster.way())
+            let one = try cluster.lease("one", over: here)
+            defer { one.release() }
+            let two = try cluster.lease("two", over: there)
+            defer { two.release() }
+            try one.acquire()
+            here.cut([0, 1])
+            there.cut([0])
+            try two.acquire(isTakeover: true, waitingFor: .seconds(60))
+            #expect(two.isHeld && !one.isHeld)
         }
     }
 

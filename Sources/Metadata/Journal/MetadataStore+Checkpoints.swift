@@ -7,8 +7,8 @@ import SQLite
 /// 1. `cut` fixes the moment; `journal` or `writeBase` give what is to be placed.
 /// 2. Its stripes are begun and placed as any others.
 /// 3. `completeCheckpoint`, synced: the head is whole, and what it replaces is not needed by it.
-/// 4. It is registered with keepers, and `noteRegistered` says so. Only then does `collectReleased`
-///    give up stripes that older heads needed.
+/// 4. More than half of the keepers have it, and `noteRegistered` says so. Only then does
+///    `collectReleased` give up stripes that older heads needed.
 ///
 /// A crash before 3 leaves its stripes as garbage; after 3 the same head is registered again.
 extension MetadataStore {
@@ -86,8 +86,8 @@ extension MetadataStore {
         try sync()
     }
 
-    /// Notes that keepers have a head, and how far in the journal it is; the journal before a base
-    /// is forgotten.
+    /// Notes that more than half of the keepers have a head, and how far in the journal it is; the
+    /// journal before a base is forgotten.
     package func noteRegistered(
         _ version: UInt64,
         through last: Int64,
@@ -108,10 +108,11 @@ extension MetadataStore {
             guard try reader.version(MetaKey.cutSequence) >= UInt64(clamping: needed) else {
                 return []
             }
-            return try reader.releasedStripes(
-                registered: try reader.version(MetaKey.registeredVersion),
-                limit: limit
-            )
+            let registered = try reader.version(MetaKey.registeredVersion)
+            // A head that was found need not be with more than half of the keepers: another machine
+            // may yet go on from an older one, until one of ours is registered.
+            guard try registered > reader.version(MetaKey.adoptedVersion) else { return [] }
+            return try reader.releasedStripes(registered: registered, limit: limit)
         }
         guard !found.isEmpty else { return 0 }
         try change(isFreeing: true) { state throws(FileSystemError) in try state.give(up: found) }

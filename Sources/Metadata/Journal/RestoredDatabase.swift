@@ -393,6 +393,7 @@ package final class RestoredDatabase {
             (MetaKey.bootID, ""),
             (MetaKey.openVersion, .integer(Int64(clamping: head.version + 1))),
             (MetaKey.registeredVersion, .integer(Int64(clamping: head.version))),
+            (MetaKey.adoptedVersion, .integer(Int64(clamping: head.version))),
             (MetaKey.cutSequence, .integer(last)),
             (MetaKey.head, .blob(head.encoded)),
             (MetaKey.headBehind, 0),

@@ -427,20 +427,20 @@ final class CheckpointWriter: Sendable {
         for refusal in result.refusals {
             logger.info("keeper \(refusal.keeper.short) has no new head: \(refusal.error.message)")
         }
-        guard result.taken > 0 else {
-            let isSuperseded =
-                result.isSuperseded
-                || result.refusals.contains {
-                    $0.error.code == .conflict
-                }
+        // Who goes on from the newest head that more than half of the keepers know may not find one
+        // that fewer have: it is no reason to give up what the head before needs.
+        guard result.isByMajority else {
             state.update { state in
                 state.status.isPending = true
-                if isSuperseded { state.status.isFenced = true }
+                if result.isRefusedForGood { state.status.isFenced = true }
             }
-            let reason = result.refusals.first?.error.message ?? "none is known"
+            let reason =
+                result.refusals.first.map { "keeper \($0.keeper.short): \($0.error.message)" }
+                ?? "none is known"
             throw FileSystemError(
-                isSuperseded ? .stale : .unavailable,
-                "no keeper took the head: \(reason)"
+                result.isRefusedForGood ? .stale : .unavailable,
+                "\(result.taken) of \(result.of) keepers took the head, and more than half must:"
+                    + " \(reason)"
             )
         }
         let through = saved.parts.first { $0.piece == CheckpointPart.index }?.last ?? 0
