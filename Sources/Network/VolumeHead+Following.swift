@@ -6,8 +6,11 @@ extension VolumeHead {
     /// Why a keeper does not take this head, whose signature it has checked; `nil` if it takes it.
     ///
     /// `stored` is what it has, and `newestTerm` the newest term of a lease that it granted. A
-    /// keeper never goes back, keeps the first of two heads of one version, and takes what leaves
-    /// versions out, since it may have been away. The same head again is taken.
+    /// keeper never goes back to an older term or, within one, to an older version; it keeps the
+    /// first of two heads of one version, and takes what leaves versions out, since it may have
+    /// been away. A newer term takes the place of an older one whatever their versions: what is
+    /// here may be of a writer that lost the volume before more than half of the keepers had it.
+    /// The same head again is taken.
     package func refusal(after stored: VolumeHead?, newestTerm: UInt64) -> NetworkError? {
         if let stored, stored == self { return nil }
         let newestTerm = max(newestTerm, stored?.term ?? 0)
@@ -18,7 +21,7 @@ extension VolumeHead {
                     + " term \(newestTerm) has the volume"
             )
         }
-        guard let stored else { return nil }
+        guard let stored, stored.term == term else { return nil }
         guard version >= stored.version else {
             return NetworkError(
                 .conflict,

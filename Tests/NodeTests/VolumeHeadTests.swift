@@ -73,9 +73,17 @@ import Transport
         let other = try Samples.head(4, body: [])
         #expect(other.refusal(after: first, newestTerm: 0)?.code == .conflict)
         #expect(other.isForked(from: first))
-        // A newer term does not mend a fork: its writer goes on with a higher version.
-        let newer = try Samples.head(4, term: 9, body: [])
-        #expect(newer.refusal(after: first, newestTerm: 0)?.code == .conflict)
+    }
+
+    /// A keeper that alone had heads of a writer which then lost the volume must go on with the
+    /// next writer, who does not know of them.
+    @Test func aNewerTermIsTakenWhateverItsVersion() throws {
+        let stranded = try Samples.head(4, term: 2)
+        for version: UInt64 in [3, 4, 5] {
+            let next = try Samples.head(version, term: 3, body: [])
+            #expect(next.refusal(after: stranded, newestTerm: 3) == nil)
+            #expect(stranded.refusal(after: next, newestTerm: 3)?.code == .superseded)
+        }
     }
 
     @Test func aHeadOfAnOlderTermIsRefused() throws {
