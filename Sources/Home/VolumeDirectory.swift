@@ -237,24 +237,51 @@ package struct VolumeDirectory: Sendable {
         }
     }
 
-    /// Registers the volume with its network's keeper, unless that is known to be done.
+    /// Registers the volume with the keepers of its network, unless all are known to have it.
     ///
-    /// Blocks.
+    /// Blocks. Those that do not answer are asked again the next time.
+    ///
+    /// - Throws: `unreachable` if none took it.
     package func register(
         at network: RemoteNetwork,
         as identity: SigningKey
     ) throws(HomeError) {
         guard !WholeFile.exists(registeredPath) else { return }
+        guard try register(at: network.keeperIDs, of: network, as: identity) else { return }
+        try withDisk { () throws(DiskError) in try WholeFile.replace(registeredPath, with: []) }
+    }
+
+    /// Registers the volume with some keepers, which may have lost it.
+    ///
+    /// Blocks until all have answered, some seconds at most.
+    ///
+    /// - Returns: whether all have it.
+    /// - Throws: `unreachable` if none took it.
+    @discardableResult
+    package func register(
+        at keepers: [NodeID],
+        of network: RemoteNetwork,
+        as identity: SigningKey
+    ) throws(HomeError) -> Bool {
         let registration = try registration(signedBy: identity)
-        do throws(NetworkError) {
-            try network.register(registration)
-        } catch {
+        let answers = keepers.map { network.ask(registration, ofKeeper: $0) }
+        var failure: NetworkError?
+        var taken = 0
+        for answer in answers {
+            do throws(NetworkError) {
+                _ = try answer.wait(for: KeeperClient.patience)
+                taken += 1
+            } catch {
+                failure = error
+            }
+        }
+        if taken == 0, let failure {
             throw HomeError(
                 .unreachable,
-                "volume '\(name)' could not be registered: \(error.message)"
+                "volume '\(name)' could not be registered: \(failure.message)"
             )
         }
-        try withDisk { () throws(DiskError) in try WholeFile.replace(registeredPath, with: []) }
+        return failure == nil
     }
 
     // MARK: Mounting

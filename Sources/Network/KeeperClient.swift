@@ -9,6 +9,10 @@ package final class KeeperClient: Sendable {
     /// Time for one answer of a keeper.
     package static let timeout = Duration.seconds(5)
 
+    /// How long to wait for what all keepers are asked at once: 3 s for the connection, 5 s for the
+    /// handshake, and `timeout`.
+    package static let patience = timeout + .seconds(8)
+
     package let keepers: [KeeperEndpoint]
     private let pool: ConnectionPool
     /// Index of the keeper that answered last.
@@ -20,9 +24,28 @@ package final class KeeperClient: Sendable {
         self.pool = pool
     }
 
+    /// The providers that keepers know of, in no order.
+    ///
+    /// All keepers are asked, so that one that is new, was cut off or lies hides none. A provider
+    /// is up if one has it so, and as most of those say that have it up; of as many, as the first.
     package func providers() -> Pending<[ProviderRecord]> {
-        call(.listProviders).map { (body) throws(NetworkError) in
-            try Self.decode(ProviderList.self, body).providers
+        everyone(.listProviders, []).map { (bodies) throws(NetworkError) in
+            var lists: [[ProviderRecord]] = []
+            for body in bodies { lists.append(try Self.decode(ProviderList.self, body).providers) }
+            return Self.merged(lists)
+        }
+    }
+
+    /// One list of what several keepers told.
+    package static func merged(_ lists: [[ProviderRecord]]) -> [ProviderRecord] {
+        if lists.count == 1, let list = lists.first { return list }
+        let known = Dictionary(grouping: lists.joined(), by: \.id)
+        return known.values.compactMap { records in
+            let up = records.filter(\.isUp)
+            let candidates = up.isEmpty ? records : up
+            let votes = Dictionary(grouping: candidates, by: \.address).mapValues(\.count)
+            let most = votes.values.max()
+            return candidates.first { votes[$0.address] == most }
         }
     }
 

@@ -56,7 +56,7 @@ final class ProviderDirectory: Sendable {
             }
         } else {
             do throws(NetworkError) {
-                try refresh().wait(for: RemoteNetwork.keeperTimeout)
+                try refresh().wait(for: KeeperClient.patience)
             } catch {
                 // What the file told is better than nothing.
                 if state.withLock({ $0.providers.isEmpty }) { throw error }

@@ -114,21 +114,21 @@ package final class RemoteNetwork: StorageNetwork {
     ///
     /// Blocks.
     package func register(_ volume: VolumeRegistration) throws(NetworkError) {
-        try keepers.register(volume).wait(for: Self.keeperTimeout)
+        try keepers.register(volume).wait(for: KeeperClient.patience)
     }
 
     /// The registration of one of our volumes, or `nil` if the keeper has none.
     ///
     /// Blocks.
     package func registration(of id: VolumeID) throws(NetworkError) -> VolumeRegistration? {
-        try keepers.registration(of: id).wait(for: Self.keeperTimeout)
+        try keepers.registration(of: id).wait(for: KeeperClient.patience)
     }
 
     /// The registrations of all volumes of our identity: where a recovery begins.
     ///
     /// Blocks.
     package func registrations() throws(NetworkError) -> [VolumeRegistration] {
-        try keepers.registrations().wait(for: Self.keeperTimeout)
+        try keepers.registrations().wait(for: KeeperClient.patience)
     }
 
     /// What a provider's store holds.

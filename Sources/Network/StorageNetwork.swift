@@ -6,7 +6,7 @@ package import Transport
 /// All methods may be called from any thread of our own at once.
 package protocol StorageNetwork: Sendable {
     /// The providers known, those that are down too; seldom older than a few seconds while a
-    /// keeper answers. May wait for a keeper, at most `RemoteNetwork.keeperTimeout`.
+    /// keeper answers. May wait for keepers, at most `KeeperClient.patience`.
     ///
     /// - Throws: only if no list was ever had.
     func providers() throws(NetworkError) -> [ProviderRecord]

@@ -53,8 +53,10 @@ final class BeaconFollower: Sendable {
     }
 
     private func ask(_ query: FetchBeacons) throws(NetworkError) -> [BeaconBlock] {
-        try network.ask(query).wait(for: FetchBeacons.timeout + OrderBook.patience).blocks
+        try network.ask(query).wait(for: Self.patience).blocks
     }
+
+    private static let patience = FetchBeacons.timeout + OrderBook.patience
 
     private func take(_ block: BeaconBlock, after known: BeaconBlock?) throws(NetworkError) {
         guard book.identity.keepers.contains(block.keeperKey), block.isSignatureValid else {
@@ -81,7 +83,10 @@ final class BeaconFollower: Sendable {
         var blocks: [BeaconBlock] = []
         var last = known
         for _ in 0..<Self.pagesMax {
-            let page = try ask(FetchBeacons(from: Epoch(last.epoch.rawValue + 1)))
+            // Each keeper has a chain of its own.
+            let query = FetchBeacons(from: Epoch(last.epoch.rawValue + 1))
+            let page = try network.ask(query, ofKeeper: block.keeperKey.nodeID)
+                .wait(for: Self.patience).blocks
             for next in page where last.epoch < block.epoch {
                 guard next.follows(last) else {
                     throw NetworkError(.corrupt, "the beacon's blocks do not link")
