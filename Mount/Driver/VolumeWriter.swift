@@ -129,8 +129,11 @@ final class VolumeWriter: Sendable {
         }
     }
 
-    private func acquireLease(waitingFor patience: Duration) throws(WriterLease.Failure) {
-        try lease.acquire(isTakeover: options.takesOver, waitingFor: patience)
+    private func acquireLease(
+        waitingFor patience: Duration,
+        above floor: UInt64 = 0
+    ) throws(WriterLease.Failure) {
+        try lease.acquire(isTakeover: options.takesOver, above: floor, waitingFor: patience)
         do throws(HomeError) {
             try directory.confirm(lease.holder)
         } catch {
@@ -154,27 +157,50 @@ final class VolumeWriter: Sendable {
     ///
     /// - Throws: `corrupt` if keepers have gone back and that is not accepted, naming one.
     func find(for engine: VolumeEngine) throws(ControlFailure) -> Finding {
-        guard lease.isHeld else { return .unknown }
         let seen = engine.status().checkpoints?.registered ?? 0
+        guard lease.isHeld else {
+            // Nothing is published, and the volume is as it is here; but who went back is named.
+            tell(survey(after: seen))
+            return .unknown
+        }
         for attempt in 0..<Self.surveysMax {
             if attempt > 0, isStopped(within: Self.surveyPause) { return .unknown }
-            let survey = HeadRegister.newest(
-                of: directory.id,
-                owner: identity.publicKey.nodeID,
-                at: network,
-                atLeast: seen
-            )
+            let survey = survey(after: seen)
             guard survey.isFenced(before: lease.term) || network.keeperIDs.isEmpty else { continue }
-            for (keeper, finding) in survey.findings {
-                switch finding {
-                case .forked, .invalid, .rolledBack:
-                    logger.error("keeper \(keeper.short) \(finding)")
-                case .current, .behind, .missing, .unreachable: break
-                }
-            }
+            tell(survey)
             return try judge(survey, engine)
         }
         return .unknown
+    }
+
+    private func survey(after seen: UInt64) -> HeadSurvey {
+        HeadRegister.newest(
+            of: directory.id,
+            owner: identity.publicKey.nodeID,
+            at: network,
+            atLeast: seen
+        )
+    }
+
+    /// Names keepers that have another head than the newest, and registers the volume with those
+    /// that have none: it was made while they were away, or they have lost it.
+    private func tell(_ survey: HeadSurvey) {
+        for (keeper, finding) in survey.findings {
+            switch finding {
+            case .forked, .invalid, .rolledBack:
+                logger.error("keeper \(keeper.short) \(finding)")
+            case .behind:
+                logger.warning("keeper \(keeper.short) \(finding): it was away, put back, or lies")
+            case .missing where survey.newest != nil:
+                logger.warning("keeper \(keeper.short) \(finding): the volume is registered anew")
+                do throws(HomeError) {
+                    try directory.register(at: [keeper], of: network, as: identity)
+                } catch {
+                    logger.warning("keeper \(keeper.short): \(error.message)")
+                }
+            case .missing, .current, .unreachable: break
+            }
+        }
     }
 
     private func judge(
@@ -206,7 +232,26 @@ final class VolumeWriter: Sendable {
                 )
             }
             logger.error("\(what); going on from what is here, as told")
+            try outdo(engine)
             return .same
+        }
+    }
+
+    /// Gets the lease under a term above that of what is here, which keepers that went back do not
+    /// know: else what is published from now on would not count as newer than what it goes on from.
+    private func outdo(_ engine: VolumeEngine) throws(ControlFailure) {
+        let term: UInt64
+        do throws(FileSystemError) {
+            term = try engine.lastHeadTerm()
+        } catch {
+            throw ControlFailure(error)
+        }
+        guard lease.term <= term, !network.keeperIDs.isEmpty else { return }
+        lease.release()
+        do throws(WriterLease.Failure) {
+            try acquireLease(waitingFor: .zero, above: term)
+        } catch {
+            throw ControlFailure(.unreachable, "\(error)")
         }
     }
 

@@ -169,10 +169,14 @@ struct VolumeRecoverCommand: ParsableCommand {
         _ survey: HeadSurvey,
         of registration: VolumeRegistration
     ) throws -> VolumeHead {
-        if !survey.isUnanimous {
-            for (keeper, finding) in survey.findings where finding != .current {
-                Output.error("keeper \(keeper.short) \(finding)")
-            }
+        for (keeper, finding) in survey.findings where finding != .current {
+            Output.error("keeper \(keeper.short) \(finding)")
+        }
+        if !survey.isByMajority {
+            Output.error(
+                "\(survey.answered) of \(survey.findings.count) keepers answered: the others may"
+                    + " have a newer head"
+            )
         }
         guard let head = survey.newest else {
             throw ControlFailure(

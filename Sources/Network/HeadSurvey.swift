@@ -91,6 +91,14 @@ package struct HeadSurvey: Sendable {
         terms.count { $0 >= term } > keepers / 2
     }
 
+    /// How many keepers answered.
+    package var answered: Int {
+        findings.count { if case .unreachable = $0.finding { false } else { true } }
+    }
+
+    /// Whether more than half of the keepers answered: one of them has any head that as many took.
+    package var isByMajority: Bool { answered > findings.count / 2 }
+
     /// Whether all keepers that answered have the same head.
     package var isUnanimous: Bool {
         findings.allSatisfy { finding in

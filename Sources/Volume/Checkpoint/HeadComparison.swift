@@ -28,6 +28,13 @@ extension VolumeEngine {
         )
     }
 
+    /// The term of the head that this machine made last; 0 for none.
+    ///
+    /// - Throws: `corrupt` if the head that is kept here cannot be read.
+    package func lastHeadTerm() throws(FileSystemError) -> UInt64 {
+        try metadata.checkpointState().decodedHead()?.term ?? 0
+    }
+
     /// Looks again whether this machine is the volume's writer (`VolumeConfiguration.mayPublish`).
     package func noteWriter() {
         checkpoints?.noteWriter()
