@@ -4,7 +4,7 @@
 # Functions set these globals:
 #   work      the temporary folder that everything is in; MEFS_HOME is $work/home
 #   mnt       the mount point
-#   keeper    host:port of the keeper
+#   keeper[k], keeper_pid[k]   host:port and process of the keepers, numbered from 0; $keeper is the first
 #   provider_pid[i], provider_port[i]   the providers, numbered from 1
 #   at_end    a function that `finish` calls first, if it is set
 # shellcheck shell=bash
@@ -26,7 +26,9 @@ world() {
     mnt=$work/mnt
     export MEFS_HOME=$work/home
     mkdir -p "$mnt" "$MEFS_HOME" "$work/log"
-    keeper_pid=
+    keeper=()
+    keeper_pid=("")
+    keeper_host=()
     keeper_options=()
     provider_pid=()
     provider_port=()
@@ -69,7 +71,7 @@ finish() {
     for pid in "${children[@]}"; do kill -9 "$pid" 2>/dev/null; done
     unmount_hard
     [[ -z ${at_end-} ]] || "$at_end"
-    for pid in "$keeper_pid" "${provider_pid[@]}"; do
+    for pid in "${keeper_pid[@]}" "${provider_pid[@]}"; do
         [[ -n $pid ]] && kill -9 "$pid" 2>/dev/null
     done
     wait 2>/dev/null
@@ -120,31 +122,55 @@ eventually() {
     done
 }
 
-# network COUNT [CAPACITY]: a keeper and so many providers, each a process, and the network's file.
+# network COUNT [CAPACITY [KEEPERS]]: a keeper, or so many, and so many providers, each a process, and
+# the network's file.
 #
-# May be set before: host, the address of all; keeper_options, an array; provider_host[i] and
-# provider_prefix[i], the address of one and the command that runs it elsewhere.
+# May be set before: host, the address of all; keeper_options, an array; keeper_host[k], provider_host[i]
+# and provider_prefix[i], the address of one and the command that runs it elsewhere.
 network() {
-    local count=$1 ports
+    local count=$1 keepers=${3-1} ports i
     capacity=${2-20G}
-    read -ra ports < <(free_ports $((count + 1)))
-    keeper=${host-127.0.0.1}:${ports[0]}
-    start_keeper
-    eventually 30 mefs network export --keeper "$keeper" --name demo --code 4+2 -o "$work/net.json" ||
-        die "the keeper at $keeper did not come up"
-    local i
+    read -ra ports < <(free_ports $((keepers + count)))
+    local which=()
+    for ((i = 0; i < keepers; i++)); do
+        keeper[i]=${keeper_host[i]-${host-127.0.0.1}}:${ports[i]}
+        which+=(--keeper "${keeper[i]}")
+        start_keeper "$i"
+        eventually 30 keeper_up "$i" || die "the keeper at ${keeper[i]} did not come up"
+    done
+    if ((keepers == 1)); then
+        mefs network export --keeper "$keeper" --name demo --code 4+2 -o "$work/net.json" >/dev/null
+    else
+        mefs network create --state "$work/keeper" "${which[@]}" --name demo --code 4+2 -o "$work/net.json" \
+            >/dev/null
+        for ((i = 1; i < keepers; i++)); do
+            mefs keeper join --state "$work/keeper-$i" "$work/net.json" >/dev/null
+        done
+    fi
     for ((i = 1; i <= count; i++)); do
-        provider_port[i]=${ports[i]}
+        provider_port[i]=${ports[keepers + i - 1]}
         start_provider "$i"
     done
     eventually 30 providers_up "$count" || die "only some of the $count providers came up"
 }
 
+# start_keeper [K]: the first, or another one; the first's state is $work/keeper, of others keeper-K.
 start_keeper() {
-    mefs keeper run --state "$work/keeper" --listen "$keeper" "${keeper_options[@]}" \
-        2>>"$work/log/keeper" </dev/null &
-    keeper_pid=$!
+    local i=${1-0}
+    mefs keeper run --state "$(keeper_state "$i")" --listen "${keeper[i]}" "${keeper_options[@]}" \
+        2>>"$work/log/$(basename "$(keeper_state "$i")")" </dev/null &
+    keeper_pid[i]=$!
     disown
+}
+
+keeper_state() { if (($1 == 0)); then echo "$work/keeper"; else echo "$work/keeper-$1"; fi; }
+keeper_up() { mefs network export --keeper "${keeper[$1]}"; }
+
+# kill_keeper K: SIGKILL, and no return before it is gone.
+kill_keeper() {
+    kill -9 "${keeper_pid[$1]}"
+    gone "${keeper_pid[$1]}" 30 || die "a keeper survived SIGKILL"
+    keeper_pid[$1]=
 }
 
 start_provider() {
@@ -263,7 +289,7 @@ same() {
 
 # daemons: the pids of all daemons that serve this world.
 daemons() {
-    echo "$keeper_pid" "${provider_pid[@]}" "$(mount_pid 2>/dev/null || true)"
+    echo "${keeper_pid[@]}" "${provider_pid[@]}" "$(mount_pid 2>/dev/null || true)"
 }
 
 # cpu_seconds PID…: processor time that the processes have used so far, in seconds.

@@ -72,6 +72,7 @@ extension ControlFailure {
         let code: Control.ExitCode =
             switch error.code {
             case .failed: .failed
+            case .usage: .usage
             case .inUse: .already
             case .wrongKey: .wrongSecret
             case .diskFull: .diskFull

@@ -8,7 +8,7 @@ struct KeeperCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keeper",
         abstract: "Run a keeper: directory, beacon, delegated audits and repairs.",
-        subcommands: [Run.self]
+        subcommands: [Run.self, Join.self]
     )
 
     struct Run: ParsableCommand {

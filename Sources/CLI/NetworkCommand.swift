@@ -12,7 +12,7 @@ struct NetworkCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "network",
         abstract: "Make and look at network files.",
-        subcommands: [Export.self, Show.self]
+        subcommands: [Create.self, Export.self, Show.self]
     )
 
     struct Export: ParsableCommand {
@@ -20,7 +20,8 @@ struct NetworkCommand: ParsableCommand {
             abstract: "Ask a running keeper for its network's file.",
             discussion: """
                 Whoever has the file can join the network. The keeper's key is taken as it is met; \
-                compare the id that is printed with the one in the keeper's log.
+                compare the id that is printed with the one in the keeper's log. A keeper of \
+                several gives the file that names them all.
                 """
         )
 
@@ -30,8 +31,13 @@ struct NetworkCommand: ParsableCommand {
         @Option(help: "Name of the network (default: the keeper's choice).")
         var name = ""
 
-        @Option(help: ArgumentHelp("Code of new volumes.", valueName: "k+m"))
-        var code = ErasureCode.standard
+        @Option(
+            help: ArgumentHelp(
+                "Code of new volumes (default: the network's, else \(ErasureCode.standard)).",
+                valueName: "k+m"
+            )
+        )
+        var code: ErasureCode?
 
         @Option(
             name: .shortAndLong,
@@ -45,17 +51,26 @@ struct NetworkCommand: ParsableCommand {
         func run() throws {
             let file = try FirstContact.exportNetwork(
                 named: name,
-                code: code,
+                code: code ?? .standard,
                 from: keeper,
                 as: .random()
             )
+            if let code, file.code != code {
+                throw ControlFailure(
+                    .already,
+                    "network \(file.name) has the code \(file.code), and its file is not changed"
+                )
+            }
             guard let output else {
                 return Output.raw(String(decoding: file.encoded(), as: UTF8.self))
             }
             try WholeFile.replace(output, with: file.encoded())
             if json { return try Output.json(NetworkReport(file, live: nil)) }
-            let id = file.keepers.first?.publicKey.nodeID.short ?? "?"
-            Output.line("\(output): network \(file.name), keeper \(id) at \(keeper)")
+            let keepers = file.keepers.map { "\($0.publicKey.nodeID.short) at \($0.address)" }
+            let word = keepers.count == 1 ? "keeper" : "keepers"
+            Output.line(
+                "\(output): network \(file.name), \(word) \(keepers.joined(separator: ", "))"
+            )
         }
     }
 

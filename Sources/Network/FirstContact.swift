@@ -1,4 +1,5 @@
 package import Primitives
+import Proofs
 package import Sealing
 package import Transport
 import Wire
@@ -21,10 +22,36 @@ package enum FirstContact {
         }
     }
 
-    /// A network file signed by the keeper at `address`; its first keeper's key is the key that the
-    /// connection proved, for the user to compare.
+    /// The keeper at `address`, with the key that the connection proved, and the length of its
+    /// epochs; `nil` if it has made no beacon yet.
     ///
-    /// Blocks. An empty `name` leaves the network's name to the keeper.
+    /// Blocks.
+    ///
+    /// - Throws: `refused` if there is another node than a keeper.
+    package static func keeper(
+        at address: NodeAddress,
+        as identity: SigningKey
+    ) throws(NetworkError) -> (endpoint: KeeperEndpoint, epochSeconds: UInt32?) {
+        try withConnection(to: address, as: identity) { (connection) throws(NetworkError) in
+            let body = try ask(connection, .describe, [])
+            let role = try KeeperClient.decode(NodeDescription.self, body).role
+            guard role == .keeper else {
+                throw NetworkError(.refused, "\(address) is a \(role) and not a keeper")
+            }
+            let blocks = try ask(connection, .fetchBeacons, FetchBeacons(newest: 1).encoded)
+            let newest = try KeeperClient.decode(BeaconList.self, blocks).blocks.last
+            return (
+                KeeperEndpoint(address: address, publicKey: connection.peer),
+                newest?.epochSeconds
+            )
+        }
+    }
+
+    /// The file of the network that the keeper at `address` is one of the keepers of.
+    ///
+    /// Blocks. A keeper that is a network by itself signs it, with that name; an empty `name`
+    /// leaves that to the keeper. Its key in the file is the one that the connection proved, for
+    /// the user to compare.
     package static func exportNetwork(
         named name: String = "",
         code: ErasureCode,
@@ -40,8 +67,11 @@ package enum FirstContact {
             } catch {
                 throw NetworkError(.malformed, "\(address): \(error)")
             }
-            guard file.keepers.first?.publicKey == connection.peer else {
-                throw NetworkError(.unauthorized, "\(address) gave another keeper's network file")
+            guard file.keepers.contains(where: { $0.publicKey == connection.peer }) else {
+                throw NetworkError(
+                    .unauthorized,
+                    "\(address) gave the file of a network that it is no keeper of"
+                )
             }
             return file
         }

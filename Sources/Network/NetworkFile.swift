@@ -94,6 +94,12 @@ package struct NetworkFile: Hashable, Sendable {
         guard let first = keepers.first, keepers.count <= Self.keepersMax else {
             throw NetworkFileError("a network file names 1 to \(Self.keepersMax) keepers")
         }
+        // One that counts twice could be more than half of the keepers by itself.
+        guard Set(keepers.map(\.publicKey)).count == keepers.count,
+            Set(keepers.map(\.address)).count == keepers.count
+        else {
+            throw NetworkFileError("a network file names a keeper twice")
+        }
         guard
             first.publicKey.isValid(
                 signature: signature,

@@ -47,6 +47,19 @@ package final class NodeDirectory: Sendable {
     /// Lets another daemon use the directory.
     package func release() { lock.release() }
 
+    /// The key of the node whose directory is at `path`, which a daemon may be using.
+    ///
+    /// - Throws: `failed` if there is none of this role.
+    package static func existingIdentity(
+        in path: String,
+        role: String
+    ) throws(NodeError) -> SigningKey {
+        guard WholeFile.exists(path + "/identity") else {
+            throw NodeError("\(path) is not the directory of a \(role) that has run")
+        }
+        return try identity(in: path, role: role)
+    }
+
     private static func identity(in path: String, role: String) throws(NodeError) -> SigningKey {
         let identityPath = path + "/identity"
         let markPath = path + "/node"

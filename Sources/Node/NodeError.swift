@@ -6,6 +6,8 @@ package struct NodeError: Error, Sendable, CustomStringConvertible {
     /// What a caller may want to tell apart; each has an exit code of its own.
     package enum Code: Sendable, CaseIterable {
         case failed
+        /// What was given does not fit this node.
+        case usage
         /// Another process has the directory.
         case inUse
         /// The key is missing, is none, or is not the one that the directory belongs to.

@@ -50,6 +50,25 @@ import Transport
         }
     }
 
+    @Test func aKeeperThatIsNamedTwiceIsRefused() throws {
+        let keys = [try Samples.key(1).publicKey, try Samples.key(2).publicKey]
+        let addresses = [try Samples.address(), try Samples.address("192.0.2.2:4750")]
+        for keepers in [
+            zip(addresses, [keys[0], keys[0]]).map(KeeperEndpoint.init(address:publicKey:)),
+            zip([addresses[0], addresses[0]], keys).map(KeeperEndpoint.init(address:publicKey:)),
+        ] {
+            let error = #expect(throws: NetworkFileError.self) {
+                try NetworkFile.signed(
+                    name: "a",
+                    code: try Samples.code(),
+                    keepers: keepers,
+                    by: try Samples.key(1)
+                )
+            }
+            #expect(error?.description.contains("twice") == true)
+        }
+    }
+
     @Test(arguments: [
         ("", "not a network file"), ("[]", "not a network file"), ("{}", "not a network file"),
         ("{\"format\": 2}", "format 2; this program knows format 1"),

@@ -11,6 +11,7 @@ struct KeeperRequests: RequestHandler {
     let services: KeeperServices
     let workers: WorkerPool
     let advertise: NodeAddress?
+    let membership: KeeperMembership
     let logger: Logger
 
     private var state: KeeperState { services.state }
@@ -152,6 +153,16 @@ struct KeeperRequests: RequestHandler {
     }
 
     private func export(_ query: ExportNetwork) throws -> [UInt8] {
+        if let file = try membership.file() {
+            guard query.name.isEmpty || query.name == file.name else {
+                throw NetworkError(
+                    .exists,
+                    "the keeper is of network \(file.name), whose file is not changed; ask without"
+                        + " a name"
+                )
+            }
+            return file.encoded()
+        }
         let keeper = KeeperEndpoint(
             address: advertise ?? query.address,
             publicKey: identity.publicKey

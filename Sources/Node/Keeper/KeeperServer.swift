@@ -61,6 +61,7 @@ package final class KeeperServer: Sendable {
                 services: services,
                 workers: workers,
                 advertise: configuration.advertise,
+                membership: KeeperMembership(directory: configuration.directory),
                 logger: logger
             )
             let listener = try Listener.start(
