@@ -48,7 +48,7 @@ extension ControlFailure {
             case .full: .diskFull
             case .unauthorized: .wrongSecret
             case .corrupt: .corrupt
-            case .refused, .malformed: .failed
+            case .refused, .malformed, .retained: .failed
             }
         self.init(code, error.message)
     }

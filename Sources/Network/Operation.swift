@@ -32,6 +32,8 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case setLeaving = 0x1c
     /// `CompactOrder` → `OrderState`.
     case compactOrder = 0x1d
+    /// `RetainShards` → `RetainedShards`.
+    case retainShards = 0x1e
     /// `ListLoose` → `LooseShards`.
     case listLoose = 0x1f
     /// `Heartbeat` of the provider that asks → empty.
@@ -70,4 +72,10 @@ package enum Operation: UInt8, Sendable, CaseIterable {
     case holdLease = 0x30
     /// `ReleaseLease` → empty.
     case releaseLease = 0x31
+    /// `RetainHead` → `RetainedUntil`.
+    case retainHead = 0x32
+    /// `ListRetained` → `RetainedHeads`.
+    case listRetained = 0x33
+    /// `FetchRetained` → `RetainedHeadContent`.
+    case fetchRetained = 0x34
 }

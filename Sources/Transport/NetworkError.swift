@@ -28,6 +28,8 @@ package struct NetworkError: Error, Hashable, Sendable, CustomStringConvertible 
         case conflict = 11
         /// A writer with a newer term has taken the volume over.
         case superseded = 12
+        /// It is kept until a time that the message names.
+        case retained = 13
     }
 
     /// The longest message that a reply carries, in bytes; what is longer is cut.
@@ -49,7 +51,7 @@ package struct NetworkError: Error, Hashable, Sendable, CustomStringConvertible 
         switch code {
         case .unreachable, .timedOut, .closed: true
         case .refused, .notFound, .full, .unauthorized, .corrupt, .malformed, .exists, .conflict,
-            .superseded:
+            .superseded, .retained:
             false
         }
     }

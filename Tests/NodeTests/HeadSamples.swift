@@ -58,6 +58,64 @@ extension MessageCase {
         ]
     }
 
+    static func retention() throws -> [MessageCase] {
+        let head = try Samples.head()
+        return [
+            MessageCase(
+                "retain-shards",
+                "RetainShards: 01.. and 02.. of the owner with seed 07.. until 2030-01-01",
+                RetainShards(
+                    owner: try Samples.owner(),
+                    until: 1_893_456_000,
+                    shards: [try Samples.shard(1), try Samples.shard(2)]
+                )
+            ),
+            MessageCase(
+                "retained-shards",
+                "RetainedShards: one until 2030-01-01, one not",
+                RetainedShards(times: [1_893_456_000, 0])
+            ),
+            MessageCase(
+                "retain-head",
+                "RetainHead: head 1 of volume 05.. until 2030-01-01",
+                RetainHead(head: head, until: 1_893_456_000)
+            ),
+            MessageCase(
+                "retained-until",
+                "RetainedUntil: 2030-01-01",
+                RetainedUntil(until: 1_893_456_000)
+            ),
+            MessageCase(
+                "list-retained",
+                "ListRetained: volume 05..",
+                ListRetained(volume: try Samples.volumeID())
+            ),
+            MessageCase(
+                "retained-heads",
+                "RetainedHeads: head 1 of volume 05.., until 2030-01-01",
+                RetainedHeads(heads: [
+                    RetainedHead(
+                        digest: head.digest,
+                        version: head.version,
+                        time: head.time,
+                        received: Samples.time,
+                        until: 1_893_456_000
+                    )
+                ])
+            ),
+            MessageCase(
+                "fetch-retained",
+                "FetchRetained: head 1 of volume 05..",
+                FetchRetained(volume: head.volume, digest: head.digest)
+            ),
+            MessageCase(
+                "retained-head-content",
+                "RetainedHeadContent: head 1 of volume 05.. and its registration",
+                RetainedHeadContent(head: head, registration: try Samples.volume(5))
+            ),
+        ]
+    }
+
     static func leases() throws -> [MessageCase] {
         [
             MessageCase(

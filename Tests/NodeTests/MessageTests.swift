@@ -24,7 +24,8 @@ struct MessageCase: CustomTestStringConvertible, Sendable {
     }
 
     static func all() throws -> [MessageCase] {
-        try nodes() + orders() + audits() + custody() + delegation() + heads() + leases()
+        try nodes() + orders() + audits() + custody() + delegation() + heads() + retention()
+            + leases()
     }
 
     private static func nodes() throws -> [MessageCase] {

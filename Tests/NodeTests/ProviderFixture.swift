@@ -20,7 +20,8 @@ final class TestProvider {
     init(
         _ path: String,
         capacity: UInt64 = 1 << 30,
-        scrubBytesPerSecond: UInt64? = 1 << 30
+        scrubBytesPerSecond: UInt64? = 1 << 30,
+        clock: TestClock? = nil
     ) throws {
         self.path = path
         var configuration = ProviderConfiguration(
@@ -30,6 +31,7 @@ final class TestProvider {
             keepers: .known([])
         )
         configuration.scrubBytesPerSecond = scrubBytesPerSecond
+        if let clock { configuration.now = { clock.now } }
         self.configuration = configuration
         server = ProviderServer(configuration: configuration, logger: log.logger)
         address = try server.start()

@@ -95,6 +95,17 @@ struct KeeperRequests: RequestHandler {
         case .getHead:
             let volume = try GetHead(decoding: request.body).volume
             return try services.heads.newest(of: volume, for: request.peer).encoded
+        case .retainHead:
+            let query = try RetainHead(decoding: request.body)
+            return try services.retained.retain(query, from: request.peer, now: services.now())
+                .encoded
+        case .listRetained:
+            let query = try ListRetained(decoding: request.body)
+            return try services.retained.list(query, for: request.peer, now: services.now())
+                .encoded
+        case .fetchRetained:
+            let query = try FetchRetained(decoding: request.body)
+            return try services.retained.fetch(query, for: request.peer).encoded
         case .holdLease:
             let query = try HoldLease(decoding: request.body)
             return try services.leases.hold(query, from: request.peer).encoded
@@ -104,7 +115,7 @@ struct KeeperRequests: RequestHandler {
             return []
         case .putShard, .getShard, .deleteShards, .storeStatus, .openOrder, .orderHead,
             .amendOrder, .fetchOrder, .challenge, .presentGrant, .deliverReceipt, .listReceipts,
-            .setLeaving, .compactOrder, .listLoose:
+            .setLeaving, .compactOrder, .retainShards, .listLoose:
             throw NetworkError(.refused, "this is a keeper; shards are with providers")
         }
     }
@@ -142,6 +153,9 @@ struct KeeperRequests: RequestHandler {
                 .unauthorized,
                 "the registration of volume \(volume.id.short) is not signed by you"
             )
+        }
+        if volume.isShredded {
+            try services.retained.checkShredding(volume.id, now: services.now())
         }
         try state.register(volume)
         guard volume.isShredded else {

@@ -132,6 +132,7 @@ package final class KeeperServer: Sendable {
             ),
             register: CustodyRegister(database: database, histories: histories, logger: logger),
             heads: HeadStore(database: database, leases: leases, logger: logger),
+            retained: try RetainedHeadStore(directory: path, volumes: database, logger: logger),
             leases: leases,
             delegations: try DelegationStore(directory: path, holdLasts: configuration.holdLasts),
             pool: try ConnectionPool(identity: identity, loops: loops),

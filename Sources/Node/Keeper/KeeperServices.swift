@@ -12,6 +12,7 @@ struct KeeperServices: Sendable {
     let beacons: BeaconChain
     let register: CustodyRegister
     let heads: HeadStore
+    let retained: RetainedHeadStore
     let leases: LeaseStore
     let delegations: DelegationStore
     /// The keeper's own connections, to providers.

@@ -1,5 +1,7 @@
 package import Network
+package import Primitives
 package import Transport
+import Disk
 
 /// How a provider runs.
 package struct ProviderConfiguration: Sendable {
@@ -36,6 +38,8 @@ package struct ProviderConfiguration: Sendable {
     package var scrubBytesPerSecond: UInt64?
     /// Threads that hash and read; 4, so that a few reads may wait for a disk at once.
     package var workerThreads = 4
+    /// The wall clock, by which shards are retained.
+    package var now: @Sendable () -> Timestamp = { Clock.now() }
     /// Put around what answers requests; for providers that misbehave on purpose.
     package var wrapper: (@Sendable (any RequestHandler) -> any RequestHandler)?
 

@@ -35,6 +35,7 @@ struct ProviderRequests: RequestHandler {
         case .orderHead: answer(OrderHead.self, request, reply, orders.heads)
         case .amendOrder: answer(AmendOrder.self, request, reply, orders.amend)
         case .compactOrder: answer(CompactOrder.self, request, reply, orders.compact)
+        case .retainShards: answer(RetainShards.self, request, reply, orders.retain)
         case .fetchOrder: answer(FetchOrder.self, request, reply, orders.delta)
         case .challenge: challenge(request, reply)
         case .presentGrant:
@@ -56,7 +57,7 @@ struct ProviderRequests: RequestHandler {
         case .heartbeat, .listProviders, .registerVolume, .listVolumes, .exportNetwork,
             .fetchBeacons, .reportCustody, .listScores, .delegate, .undelegate, .holdVolume,
             .putStripes, .replaceBucket, .fetchRepairs, .putHead, .getHead, .holdLease,
-            .releaseLease:
+            .releaseLease, .retainHead, .listRetained, .fetchRetained:
             reply.fail(NetworkError(.refused, "this is a provider; ask a keeper for that"))
         }
     }

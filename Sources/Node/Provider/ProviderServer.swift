@@ -115,6 +115,7 @@ package final class ProviderServer: Sendable {
                 path: directory.path + "/orders.db",
                 provider: directory.identity,
                 store: store,
+                now: configuration.now,
                 logger: logger
             )
             return ProviderParts(

@@ -166,7 +166,7 @@ struct ShardCheck {
             case .notFound: return .missing
             case .corrupt, .malformed, .unauthorized: return .wrong(error.message)
             case .unreachable, .timedOut, .closed, .refused, .full, .exists, .conflict,
-                .superseded:
+                .superseded, .retained:
                 patience[shard.provider, default: 1] -= 1
                 return .unseen
             }

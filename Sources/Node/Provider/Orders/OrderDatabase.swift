@@ -12,11 +12,25 @@ import Sealing
 final class OrderDatabase {
     /// "MEFO", as SQLite has it in the header.
     private static let applicationID: Int64 = 0x4d45_464f
-    private static let version: Int64 = 1
+    private static let version: Int64 = 2
     /// Databases up to this are checked at every start: half a million entries, a second at most.
     private static let checkedBytesMax: UInt64 = 64 << 20
     /// States kept of an order: enough to show what was agreed when two sides disagree.
     static let statesMax = 64
+
+    /// Shards that are let go of to nobody before a time, in seconds since 1970.
+    private static let retained = """
+        CREATE TABLE retained (
+            shard BLOB PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
+        """
+
+    /// Version 1 retained nothing.
+    private static let fromVersion1 = """
+        BEGIN;
+        \(retained)
+        PRAGMA user_version = 2;
+        COMMIT;
+        """
 
     private static let schema = """
         BEGIN;
@@ -37,6 +51,7 @@ final class OrderDatabase {
             row INTEGER PRIMARY KEY, number INTEGER NOT NULL REFERENCES orders,
             auditor BLOB NOT NULL, link INTEGER NOT NULL, receipt BLOB NOT NULL,
             UNIQUE (number, auditor, link));
+        \(retained)
         PRAGMA application_id = \(applicationID);
         PRAGMA user_version = \(version);
         COMMIT;
@@ -64,13 +79,16 @@ final class OrderDatabase {
     }
 
     private func check() throws(SQLiteError) {
+        let found = try database.integer("PRAGMA user_version")
         guard try database.integer("PRAGMA application_id") == Self.applicationID,
-            try database.integer("PRAGMA user_version") == Self.version
-        else { throw damaged("not an orders database of version 1") }
+            (1...Self.version).contains(found)
+        else { throw damaged("not an orders database of version 1 or 2") }
         let bytes = (try? Descriptor(opening: database.path).size()) ?? 0
-        guard bytes <= Self.checkedBytesMax else { return }
-        let verdict = try database.query("PRAGMA quick_check(1)") { $0.text(0) }.first
-        guard verdict == "ok" else { throw damaged(verdict ?? "no answer") }
+        if bytes <= Self.checkedBytesMax {
+            let verdict = try database.query("PRAGMA quick_check(1)") { $0.text(0) }.first
+            guard verdict == "ok" else { throw damaged(verdict ?? "no answer") }
+        }
+        if found == 1 { try database.executeScript(Self.fromVersion1) }
     }
 
     private func damaged(_ what: String) -> SQLiteError {

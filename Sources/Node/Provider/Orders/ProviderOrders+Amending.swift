@@ -53,6 +53,8 @@ extension ProviderOrders {
             for change in query.changes where !change.entry.isTombstone {
                 try checkStored(change.entry, for: order.owner, in: state)
             }
+            let removed = query.changes.lazy.map(\.entry).filter(\.isTombstone)
+            try checkLetGo(removed.map(\.shard), in: state)
         } changing: { (tree) throws(OrderError) in
             try tree.apply(query.changes)
             return .changes(query.changes)

@@ -78,7 +78,7 @@ extension ProviderOrders {
         }
     }
 
-    /// Checks that no order holds the shards, and keeps amendments from adding them until
+    /// Checks that no order holds the shards and none is retained, and keeps amendments from adding them until
     /// `endDeletion`.
     func beginDeletion(_ shards: [ShardID], owner: NodeID) throws(NetworkError) {
         try withState { state in
@@ -92,6 +92,8 @@ extension ProviderOrders {
                     )
                 }
             }
+            try checkLetGo(shards, in: state)
+            try state.database.forgetRetention(of: shards, before: now().seconds)
             for shard in shards { state.deleting[shard, default: 0] += 1 }
         }
     }
@@ -99,7 +101,7 @@ extension ProviderOrders {
     /// The tree of an order; `nil` if it cannot be read, and a newer generation was opened since.
     ///
     /// What such an order held can be told by nobody, and what still counts is in the newer one.
-    private func bindingTree(of id: OrderID, in state: inout State) throws -> OrderTree? {
+    func bindingTree(of id: OrderID, in state: inout State) throws -> OrderTree? {
         do {
             return try tree(of: id, in: &state)
         } catch let error as NetworkError {

@@ -36,6 +36,8 @@ final class ProviderOrders: Sendable {
 
     let provider: SigningKey
     let store: ShardStore
+    /// The wall clock, by which shards are retained.
+    let now: @Sendable () -> Timestamp
     let logger: Logger
     /// Not a `Mutex`, which would not let a closure from elsewhere touch the database.
     private let state: Condition<State>
@@ -45,10 +47,12 @@ final class ProviderOrders: Sendable {
         path: String,
         provider: SigningKey,
         store: ShardStore,
+        now: @escaping @Sendable () -> Timestamp,
         logger: Logger
     ) throws(NodeError) {
         self.provider = provider
         self.store = store
+        self.now = now
         self.logger = logger
         do throws(SQLiteError) {
             let database = try OrderDatabase(path: path)
