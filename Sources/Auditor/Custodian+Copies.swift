@@ -98,30 +98,53 @@ extension Custodian {
                 try store.strays(state, dueBy: time, at: provider, limit: Self.batchMax)
             } ?? []
         var gone: [Copy] = []
-        var garbage: [Copy] = []
+        var garbage: [StrayCopy] = []
         for stray in strays {
             // The stripe has the last word: a copy that it names stays.
             do {
                 let isHolder = try source.stripe(stray.stripe)?.shards.contains { holding in
                     holding.shard == stray.copy.shard && holding.provider == provider
                 }
-                if isHolder ?? false { gone.append(stray.copy) } else { garbage.append(stray.copy) }
+                if isHolder ?? false { gone.append(stray.copy) } else { garbage.append(stray) }
             } catch {
                 logger.debug("copies of stripe \(stray.stripe.short) stay: \(error)")
             }
         }
-        if !garbage.isEmpty, remove(garbage.map(\.shard), at: provider) { gone += garbage }
+        if !garbage.isEmpty, remove(garbage, at: provider, time) { gone += garbage.map(\.copy) }
         if !gone.isEmpty { book.removeStrays(gone) }
     }
 
-    private func remove(_ shards: [ShardID], at provider: NodeID) -> Bool {
+    private func remove(_ strays: [StrayCopy], at provider: NodeID, _ time: Timestamp) -> Bool {
+        let shards = strays.map(\.copy.shard)
         do throws(NetworkError) {
             try book.remove(shards, from: provider)
             try network.delete(shards, from: provider).wait(for: Self.deletePatience)
             return true
         } catch {
             logger.debug("copies stay at provider \(provider.short): \(error)")
+            if error.code == .retained { putOff(strays, at: provider, time) }
             return false
         }
+    }
+
+    /// Comes back to copies that their provider retains when their time is over.
+    private func putOff(_ strays: [StrayCopy], at provider: NodeID, _ time: Timestamp) {
+        let query = RetainShards(
+            owner: identity.owner,
+            until: 0,
+            shards: strays.map(\.copy.shard)
+        )
+        let answer = try? network.ask(query, of: provider).wait(for: RetainShards.timeout)
+        guard let times = answer?.times, times.count == strays.count else { return }
+        let later = zip(strays, times).filter { $1 > time.seconds }.map { stray, until in
+            StrayCopy(
+                copy: stray.copy,
+                stripe: stray.stripe,
+                index: stray.index,
+                state: stray.state,
+                due: Timestamp(seconds: until, nanoseconds: 0)
+            )
+        }
+        book.attempt("copies") { (store) throws(SQLiteError) in try store.put(later) }
     }
 }

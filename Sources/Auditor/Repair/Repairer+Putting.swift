@@ -42,6 +42,7 @@ extension Repairer {
             book.add([entry], to: target)
             if !isInPlace { try move(holding, of: stripe, to: target) }
             settle(holding, copy, of: stripe, context)
+            retain(holding, of: stripe, at: target, context)
             outcome.done.append((Int(holding.index), target))
         } catch {
             let time = book.now()
