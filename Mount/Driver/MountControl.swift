@@ -70,6 +70,7 @@ struct MountControl: ControlHandler {
     func collectGarbage(isDryRun: Bool) throws(ControlFailure) -> GarbageReport {
         do throws(FileSystemError) {
             let use = try isDryRun ? engine.stripeUse() : engine.collectGarbage()
+            let retained = try engine.retainedShards()
             return GarbageReport(
                 liveBytes: use.liveBytes,
                 neededBytes: use.neededBytes,
@@ -78,6 +79,8 @@ struct MountControl: ControlHandler {
                 waitingBytes: use.waitingBytes,
                 waitingStripes: use.waitingStripes,
                 deadShards: use.deadShards,
+                retainedShards: UInt64(retained?.count ?? 0),
+                retainedUntil: retained?.until?.text,
                 sparseStripes: use.sparseStripes,
                 sparseBytes: use.sparseBytes
             )

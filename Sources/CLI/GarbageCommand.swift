@@ -42,6 +42,12 @@ struct GarbageCommand: ParsableCommand {
                 "\(report.waitingStripes) stripes that go when a newer head is registered",
             ],
             ["dead", "", "\(report.deadShards) shards that providers are yet to delete"],
+            [
+                "retained", "",
+                report.retainedUntil.map { until in
+                    "\(report.retainedShards) of these; the last is retained until \(until)"
+                } ?? "none of these: no lock keeps them",
+            ],
         ])
     }
 }

@@ -107,8 +107,16 @@ package final class ControlClient {
     }
 
     /// Has everything that was written placed and kept as a snapshot; `name` may be empty.
-    package func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord {
-        let reply = try ask(.snapshotCreate(name: name), timeout: Self.workTimeout) { _ in }
+    ///
+    /// `lock`: how long nobody can delete it, such as "30d"; `nil` for what the rules say.
+    package func createSnapshot(
+        name: String,
+        lock: String? = nil
+    ) throws(ControlFailure) -> SnapshotRecord {
+        let reply = try ask(
+            .snapshotCreate(name: name, lock: lock),
+            timeout: Self.workTimeout
+        ) { _ in }
         guard case .snapshots(let made) = reply, let snapshot = made.first else {
             throw Self.unexpected
         }

@@ -20,8 +20,9 @@ package enum ControlRequest: Hashable, Sendable {
     case auditExport(provider: String?)
     /// The snapshots of the volume.
     case snapshotList
-    /// Place everything written so far and keep it as a snapshot; `name` may be empty.
-    case snapshotCreate(name: String)
+    /// Place everything written so far and keep it as a snapshot; `name` may be empty, and `lock`,
+    /// such as "30d", takes the place of what the rules say.
+    case snapshotCreate(name: String, lock: String? = nil)
     /// Let go of a snapshot, named by time, name or version.
     case snapshotDelete(String)
     /// Say which snapshots are kept without being asked for, after changing what is given.
@@ -105,7 +106,8 @@ extension ControlRequest {
                 Text(request: "audit-log", limit: limit, provider: provider)
             case .auditExport(let provider): Text(request: "audit-export", provider: provider)
             case .snapshotList: Text(request: "snapshot-list")
-            case .snapshotCreate(let name): Text(request: "snapshot-create", name: name)
+            case .snapshotCreate(let name, let lock):
+                Text(request: "snapshot-create", name: name, lock: lock)
             case .snapshotDelete(let which): Text(request: "snapshot-delete", snapshot: which)
             case .snapshotPolicy(let change):
                 Text(request: "snapshot-policy", keep: change.keep, lock: change.lock)
@@ -151,7 +153,8 @@ extension ControlRequest {
         case "audit-export":
             self = .auditExport(provider: try Self.checked(text.provider))
         case "snapshot-list": self = .snapshotList
-        case "snapshot-create": self = .snapshotCreate(name: text.name ?? "")
+        case "snapshot-create":
+            self = .snapshotCreate(name: text.name ?? "", lock: text.lock)
         case "snapshot-delete":
             guard let which = text.snapshot, !which.isEmpty else {
                 throw ControlFailure(.usage, "which snapshot is to be deleted must be said")

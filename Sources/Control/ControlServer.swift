@@ -57,7 +57,9 @@ package protocol ControlHandler: Sendable {
     func snapshots() throws(ControlFailure) -> [SnapshotRecord]
 
     /// Places everything written so far and keeps it as a snapshot.
-    func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord
+    ///
+    /// `lock`: such as "30d"; `nil` for what the rules say.
+    func createSnapshot(name: String, lock: String?) throws(ControlFailure) -> SnapshotRecord
 
     /// Lets go of a snapshot, named by time, name or version.
     func deleteSnapshot(_ which: String) throws(ControlFailure)
@@ -225,8 +227,8 @@ package final class ControlServer: Sendable {
                 return .done(bytes: try export(provider, on: socket))
             case .snapshotList:
                 return .snapshots(try handler.snapshots())
-            case .snapshotCreate(let name):
-                return .snapshots([try handler.createSnapshot(name: name)])
+            case .snapshotCreate(let name, let lock):
+                return .snapshots([try handler.createSnapshot(name: name, lock: lock)])
             case .snapshotDelete(let which):
                 try handler.deleteSnapshot(which)
                 return .done(bytes: 0)

@@ -14,6 +14,10 @@ package struct GarbageReport: Codable, Hashable, Sendable {
     package var waitingStripes: UInt64
     /// Shards that nothing needs, and that providers have not deleted yet.
     package var deadShards: UInt64
+    /// Those of them that providers do not delete yet because of a lock.
+    package var retainedShards: UInt64
+    /// When the last of those can be deleted: RFC 3339.
+    package var retainedUntil: String?
     /// Stripes that are written anew, or would be, since too little of them is alive.
     package var sparseStripes: UInt64
     package var sparseBytes: UInt64
@@ -26,6 +30,8 @@ package struct GarbageReport: Codable, Hashable, Sendable {
         waitingBytes: UInt64,
         waitingStripes: UInt64,
         deadShards: UInt64,
+        retainedShards: UInt64 = 0,
+        retainedUntil: String? = nil,
         sparseStripes: UInt64,
         sparseBytes: UInt64
     ) {
@@ -36,6 +42,8 @@ package struct GarbageReport: Codable, Hashable, Sendable {
         self.waitingBytes = waitingBytes
         self.waitingStripes = waitingStripes
         self.deadShards = deadShards
+        self.retainedShards = retainedShards
+        self.retainedUntil = retainedUntil
         self.sparseStripes = sparseStripes
         self.sparseBytes = sparseBytes
     }

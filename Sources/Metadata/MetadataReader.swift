@@ -390,14 +390,18 @@ final class MetadataReader {
     /// Placed stripes with their shards, in order of id, from after `last` on.
     ///
     /// One statement, so that no stripe is seen with shards of two moments.
+    ///
+    /// `version`: only those that this head may need; `nil` for all.
     func placedStripes(
         after last: StripeID?,
-        limit: Int
+        limit: Int,
+        neededBy version: UInt64? = nil
     ) throws(FileSystemError) -> [StripeRecord] {
         let statement = try prepare(
             """
             SELECT shard.idx, shard, provider, root, id, k, m, payload_bytes, shard_bytes \
-            FROM (SELECT * FROM stripe WHERE state = 2 AND id > ? ORDER BY id LIMIT ?) \
+            FROM (SELECT * FROM stripe WHERE state = 2 AND id > ?1 AND (?3 IS NULL \
+            OR (born <= ?3 AND (died IS NULL OR died > ?3))) ORDER BY id LIMIT ?2) \
             JOIN shard ON shard.stripe = id ORDER BY id, shard.idx
             """
         )
@@ -405,7 +409,10 @@ final class MetadataReader {
         var shards: [ShardRecord] = []
         let found = try rows(
             statement,
-            [.blob(last?.bytes ?? []), .integer(Int64(limit))],
+            [
+                .blob(last?.bytes ?? []), .integer(Int64(limit)),
+                version.map { .integer(Int64(clamping: $0)) } ?? .null,
+            ],
             or: "a placed stripe"
         ) { row -> (id: StripeID, shape: Shape, shard: ShardRecord)? in
             guard let id = StripeID(bytes: row.blob(4)), let shape = Self.shape(row, from: 5),

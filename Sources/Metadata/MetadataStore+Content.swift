@@ -275,12 +275,15 @@ extension MetadataStore {
     /// Placed stripes in order of id, at most `limit`, from after `id` on.
     ///
     /// As of the call's beginning, read beside the operations that go on.
+    ///
+    /// `version`: only those that this head, the newest or a kept one, may need; `nil` for all.
     package func placedStripes(
         after id: StripeID? = nil,
-        limit: Int
+        limit: Int,
+        neededBy version: UInt64? = nil
     ) throws(FileSystemError) -> [StripeRecord] {
         try scan { reader throws(FileSystemError) in
-            try reader.placedStripes(after: id, limit: limit)
+            try reader.placedStripes(after: id, limit: limit, neededBy: version)
         }
     }
 

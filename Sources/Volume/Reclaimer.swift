@@ -1,3 +1,4 @@
+import Auditor
 import Cache
 import Disk
 import Logging
@@ -59,6 +60,7 @@ final class Reclaimer: Sendable {
     private let network: any StorageNetwork
     private let fetcher: Fetcher
     private let custody: VolumeCustody?
+    private let retention: ShardRetention?
     private let mayPublish: @Sendable () -> Bool
     private let logger: Logger
     private let reaping = Condition(Reaping())
@@ -72,6 +74,7 @@ final class Reclaimer: Sendable {
         network: any StorageNetwork,
         fetcher: Fetcher,
         custody: VolumeCustody?,
+        retention: ShardRetention?,
         mayPublish: @escaping @Sendable () -> Bool,
         logger: Logger
     ) {
@@ -81,6 +84,7 @@ final class Reclaimer: Sendable {
         self.network = network
         self.fetcher = fetcher
         self.custody = custody
+        self.retention = retention
         self.mayPublish = mayPublish
         self.logger = logger
     }
@@ -205,7 +209,7 @@ final class Reclaimer: Sendable {
     /// - Returns: Whether there were none.
     private func deleteDeadShards() throws(FileSystemError) -> Bool {
         let released = try metadata.collectReleased(limit: Self.releasedBatch)
-        let dead = try metadata.deadShards(limit: Self.shardBatch)
+        let dead = try dueShards()
         guard !dead.isEmpty else { return released == 0 }
         DurableStep.note(.stripeDead)
         let byProvider = release(Dictionary(grouping: dead, by: \.record.provider))
@@ -218,6 +222,7 @@ final class Reclaimer: Sendable {
                 DurableStep.note(.shardsDeleted)
             } catch {
                 logger.debug("shards stay until their provider answers: \(error.message)")
+                if error.code == .retained { retention?.noteRefusal(of: shards) }
                 continue
             }
             try metadata.forgetShards(shards)
@@ -226,6 +231,25 @@ final class Reclaimer: Sendable {
         DurableStep.note(.stripeForgotten)
         return false
     }
+
+    /// Dead shards but those that their providers retain still.
+    ///
+    /// - Returns: Some, or none if all that there are wait for their time.
+    private func dueShards() throws(FileSystemError) -> [DeadShard] {
+        var first: DeadShard?
+        while true {
+            let page = try metadata.deadShards(limit: Self.shardBatch)
+            guard let start = page.first, let retention else { return page }
+            // Pages begin anew after the last.
+            guard start != first else { return [] }
+            first = first ?? start
+            let due = try retention.due(page)
+            guard due.isEmpty, page.count == Self.shardBatch else { return due }
+        }
+    }
+
+    /// How many dead shards their providers retain, and until when; `nil` if no provider was asked.
+    func retained() throws(FileSystemError) -> RetentionBook.Held? { try retention?.held() }
 
     /// Takes shards out of the orders that they are under; what is left of them can be deleted.
     ///
@@ -239,7 +263,8 @@ final class Reclaimer: Sendable {
                 try custody.release(shards, from: provider)
                 released[provider] = shards
             } catch {
-                logger.debug("shards stay under order with \(provider.short): \(error.message)")
+                logger.debug("shards stay under order with \(provider.short): \(error)")
+                if error.code == .retained { retention?.noteRefusal(of: shards) }
             }
         }
         return released

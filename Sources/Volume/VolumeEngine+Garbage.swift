@@ -55,6 +55,14 @@ extension VolumeEngine {
         return try stripeUse()
     }
 
+    /// How many shards that nothing needs here are kept by their providers because of a lock, and
+    /// until when the last of them is; `nil` if nobody was asked.
+    package func retainedShards() throws(FileSystemError) -> (count: Int, until: Timestamp?)? {
+        guard let held = try reclaimer.retained() else { return nil }
+        let until = held.times.map { Timestamp(seconds: $0.upperBound, nanoseconds: 0) }
+        return (held.count, until)
+    }
+
     /// Shards of an order looked at in one turn.
     private static let entriesPage = 4096
     /// How long a provider that is up is waited for when it is asked for loose shards.

@@ -33,6 +33,8 @@ package final class VolumeEngine: Sendable {
     let custody: VolumeCustody?
     let checkpoints: CheckpointWriter?
     let snapshotKeeper: SnapshotKeeper?
+    /// Who has locks kept by others; `nil` if there are no heads, or no orders.
+    let retainer: Retainer?
     /// The check after an unclean stop; `nil` if the volume was closed in order.
     let crashCheck: CrashCheck?
     let logger: Logger
@@ -86,6 +88,9 @@ package final class VolumeEngine: Sendable {
             custody: custody,
             logger: logger
         )
+        let retention = try configuration.custody.map { custody throws(FileSystemError) in
+            try ShardRetention(custody, network: network, logger: logger)
+        }
         reclaimer = Reclaimer(
             metadata: metadata,
             cache: cache,
@@ -93,6 +98,7 @@ package final class VolumeEngine: Sendable {
             network: network,
             fetcher: fetcher,
             custody: custody,
+            retention: retention,
             mayPublish: configuration.mayPublish,
             logger: logger
         )
@@ -130,6 +136,15 @@ package final class VolumeEngine: Sendable {
             )
         }
         snapshotKeeper = checkpoints.map { _ in SnapshotKeeper(logger: logger) }
+        retainer = retention.flatMap { [metadata] retention in
+            Retainer(
+                configuration: configuration,
+                metadata: metadata,
+                network: network,
+                retention: retention,
+                logger: logger
+            )
+        }
         // Before any thread is started, which nobody would end.
         try checkpoints?.prepare()
         let doubts = try custody == nil ? [] : metadata.takeDoubts(limit: Self.doubtsMax)
@@ -146,6 +161,7 @@ package final class VolumeEngine: Sendable {
         for doubt in doubts { custody?.noteDoubt(doubt.index, of: doubt.stripe) }
         try checkpoints?.start()
         if let heads = KeptHeads(of: self) { try snapshotKeeper?.start(heads) }
+        try retainer?.start()
         try crashCheck?.start()
     }
 
@@ -176,6 +192,7 @@ package final class VolumeEngine: Sendable {
             }
         }
         snapshotKeeper?.stop()
+        retainer?.stop()
         checkpoints?.stop()
         evictor.stop()
         settler.stop()

@@ -122,7 +122,10 @@ extension FakeMount {
         ]
     }
 
-    func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord {
+    func createSnapshot(
+        name: String,
+        lock: String?
+    ) throws(ControlFailure) -> SnapshotRecord {
         SnapshotRecord(version: 1, time: "t", name: name, directory: "d", lockedUntil: nil)
     }
 

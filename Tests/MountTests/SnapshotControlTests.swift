@@ -18,7 +18,7 @@ private final class FakeKeeper: SnapshotKeeping {
 
     func snapshots() throws(FileSystemError) -> [SnapshotInfo] { state.withLock { $0.snapshots } }
 
-    func create(name: String) throws(FileSystemError) -> SnapshotInfo {
+    func create(name: String, lockSeconds: Int64?) throws(FileSystemError) -> SnapshotInfo {
         state.withLock { state in
             let version = (state.snapshots.last?.version ?? 0) + 1
             let time = Timestamp(seconds: 1_795_418_092, nanoseconds: 0)

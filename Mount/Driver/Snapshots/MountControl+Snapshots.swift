@@ -7,11 +7,14 @@ extension MountControl {
         try snapshotControl().list()
     }
 
-    func createSnapshot(name: String) throws(ControlFailure) -> SnapshotRecord {
+    func createSnapshot(
+        name: String,
+        lock: String?
+    ) throws(ControlFailure) -> SnapshotRecord {
         let control = try snapshotControl()
         // What programs wrote and the kernel has only cached is part of the tree.
         process.kernelMount.writeBack()
-        return try control.create(name: name)
+        return try control.create(name: name, lock: lock)
     }
 
     func deleteSnapshot(_ which: String) throws(ControlFailure) {

@@ -23,10 +23,14 @@ package struct SnapshotControl: Sendable {
         }
     }
 
-    /// Keeps the present tree; `name` may be empty.
+    /// Keeps the present tree; `name` may be empty, and `lock`, such as "30d", takes the place of
+    /// the policy's.
     ///
-    /// - Throws: `usage` for what is no name, `already` for one that is taken.
-    package func create(name: String) throws(ControlFailure) -> SnapshotRecord {
+    /// - Throws: `usage` for what is no name or no lock, `already` for a name that is taken.
+    package func create(
+        name: String,
+        lock: String? = nil
+    ) throws(ControlFailure) -> SnapshotRecord {
         guard name.isEmpty || SnapshotInfo.isName(name) else {
             throw ControlFailure(
                 .usage,
@@ -40,7 +44,10 @@ package struct SnapshotControl: Sendable {
             guard name.isEmpty || !isTaken else {
                 throw FileSystemError(.exists, "there is a snapshot '\(name)' already")
             }
-            let made = try keeping.create(name: name)
+            let seconds = try lock.map { text throws(FileSystemError) in
+                try SnapshotPolicy.lockSeconds(parsing: text)
+            }
+            let made = try keeping.create(name: name, lockSeconds: seconds)
             noteChange()
             let listed = try keeping.snapshots().directories
             let directory = listed.first { $0.snapshot.version == made.version }?.name
@@ -98,7 +105,8 @@ extension SnapshotRecord {
             time: snapshot.time.text,
             name: snapshot.name,
             directory: directory,
-            lockedUntil: snapshot.lockedUntil?.text
+            lockedUntil: snapshot.lockedUntil?.text,
+            lockedShare: snapshot.lockedShare
         )
     }
 }

@@ -1,4 +1,4 @@
-import Primitives
+package import Primitives
 import Proofs
 
 /// An order as the book has it in memory: all but its entries.
@@ -39,9 +39,14 @@ struct HeldOrder: Sendable {
 }
 
 /// A shard at a provider.
-struct Copy: Hashable, Sendable {
-    let shard: ShardID
-    let provider: NodeID
+package struct Copy: Hashable, Sendable {
+    package let shard: ShardID
+    package let provider: NodeID
+
+    package init(shard: ShardID, provider: NodeID) {
+        self.shard = shard
+        self.provider = provider
+    }
 }
 
 /// Why a shard counts as lost.

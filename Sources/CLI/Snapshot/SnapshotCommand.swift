@@ -28,8 +28,15 @@ struct SnapshotCommand: ParsableCommand {
     static func row(_ snapshot: SnapshotRecord) -> [String] {
         [
             snapshot.time, snapshot.name.isEmpty ? "-" : snapshot.name, "\(snapshot.version)",
-            snapshot.lockedUntil ?? "-", snapshot.directory,
+            lock(of: snapshot), snapshot.directory,
         ]
+    }
+
+    /// Such as "until 2026-12-24T12:00:00Z", or "locking: 61 %" while too few have promised.
+    static func lock(of snapshot: SnapshotRecord) -> String {
+        guard let until = snapshot.lockedUntil else { return "-" }
+        guard let share = snapshot.lockedShare, share < 1 else { return "until \(until)" }
+        return "locking: \(Int(share * 100)) %"
     }
 
     struct List: ParsableCommand {
@@ -47,7 +54,7 @@ struct SnapshotCommand: ParsableCommand {
             let snapshots = try SnapshotCommand.client(of: volume).snapshots()
             if json { return try Output.json(Report(snapshots: snapshots)) }
             Output.table(
-                [["time", "name", "version", "locked until", "directory"]]
+                [["time", "name", "version", "locked", "directory"]]
                     + snapshots.map(SnapshotCommand.row)
             )
         }
@@ -68,6 +75,14 @@ struct SnapshotCommand: ParsableCommand {
         @Option(help: "A name; named snapshots stay until they are deleted.")
         var name: String?
 
+        @Option(
+            help: ArgumentHelp(
+                "How long nobody can delete it, or none; default: what the policy says.",
+                valueName: "30d"
+            )
+        )
+        var lock: String?
+
         @Flag(help: "Print JSON.")
         var json = false
 
@@ -78,12 +93,22 @@ struct SnapshotCommand: ParsableCommand {
                         + " '-', a letter first"
                 )
             }
+            do throws(FileSystemError) {
+                if let lock { _ = try SnapshotPolicy.lockSeconds(parsing: lock) }
+            } catch {
+                throw ValidationError(error.message)
+            }
         }
 
         func run() throws {
-            let made = try SnapshotCommand.client(of: volume).createSnapshot(name: name ?? "")
+            let made = try SnapshotCommand.client(of: volume).createSnapshot(
+                name: name ?? "",
+                lock: lock
+            )
             if json { return try Output.json(made) }
             Output.line("made \(made.directory)")
+            guard made.lockedUntil != nil else { return }
+            Output.line("it is being locked; 'mefs snapshot list' says when it is")
         }
     }
 

@@ -199,13 +199,14 @@ struct RetainedHeadStore: Sendable {
         _ registration: [UInt8],
         in database: Database
     ) throws {
-        let used = try database.query(
-            """
-            SELECT count(*), coalesce(sum(length(head) + length(registration)), 0)
-            FROM heads WHERE volume = ?
-            """,
-            .blob(head.volume.bytes)
-        ) { (count: $0.integer(0), bytes: $0.integer(1)) }.first ?? (0, 0)
+        let used =
+            try database.query(
+                """
+                SELECT count(*), coalesce(sum(length(head) + length(registration)), 0)
+                FROM heads WHERE volume = ?
+                """,
+                .blob(head.volume.bytes)
+            ) { (count: $0.integer(0), bytes: $0.integer(1)) }.first ?? (0, 0)
         let bytes = used.bytes + Int64(head.encoded.count + registration.count)
         guard used.count < RetainedHeads.headsMax, bytes <= Self.bytesMax else {
             throw NetworkError(

@@ -8,6 +8,8 @@ extension VolumeConfiguration {
         package var owner: SigningKey
         /// Path of the database of orders and receipts; created if absent.
         package var databasePath: String
+        /// Path of the database of what others have promised to keep; created if absent.
+        var retentionPath: String { databasePath + ".locks" }
         /// Whose beacons are believed; the first one is who may look after the volume while it is
         /// not open.
         package var keepers: [PublicKey]

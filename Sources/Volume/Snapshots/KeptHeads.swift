@@ -17,7 +17,11 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
 
     /// The kept heads, oldest first.
     package func snapshots() throws(FileSystemError) -> [SnapshotInfo] {
-        try engine.metadata.snapshots().map { SnapshotInfo($0) }
+        try engine.metadata.snapshots().map { row in
+            var snapshot = SnapshotInfo(row)
+            snapshot.lockedShare = engine.retainer?.share(of: row.version)
+            return snapshot
+        }
     }
 
     // MARK: SnapshotSource
@@ -43,15 +47,20 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
     // MARK: SnapshotKeeping
 
     /// Places everything that was written so far and keeps the head that names it.
-    package func create(name: String) throws(FileSystemError) -> SnapshotInfo {
+    package func create(
+        name: String,
+        lockSeconds: Int64?
+    ) throws(FileSystemError) -> SnapshotInfo {
         guard name.isEmpty || SnapshotInfo.isName(name) else {
             throw FileSystemError(.invalid, "'\(name)' is no name of a snapshot")
         }
         try engine.placeAll { _ in }
-        let policy = try policy()
+        var policy = try policy()
+        if let lockSeconds { policy.lockSeconds = lockSeconds }
         let version = try checkpoints.checkpoint(
             keeping: SnapshotWish(name: name, lockedUntil: policy.lockedUntil(from: Clock.now()))
         )
+        engine.retainer?.look()
         guard let made = try snapshots().first(where: { $0.version == version }) else {
             throw FileSystemError(.unavailable, "snapshot \(version) was let go of at once")
         }
@@ -99,6 +108,7 @@ package struct KeptHeads: SnapshotSource, SnapshotKeeping {
         if policy.isDue(try snapshots(), now: now) {
             let wish = SnapshotWish(name: "", lockedUntil: policy.lockedUntil(from: now))
             _ = try checkpoints.checkpoint(keeping: wish)
+            engine.retainer?.look()
         }
         guard !policy.isEmpty else { return }
         for snapshot in policy.expired(try snapshots(), now: now) {

@@ -69,19 +69,19 @@ package struct SnapshotPolicy: Hashable, Sendable {
 
     // MARK: Locks
 
-    /// Parses "30d", also with h and w; "none" is no lock.
+    /// Parses "30d", also with s, h and w; "none" is no lock.
     ///
     /// - Throws: `invalid` if it is none, or too long.
     package static func lockSeconds(parsing text: String) throws(FileSystemError) -> Int64 {
         if text == "none" { return 0 }
-        let units: [Character: Int64] = ["h": 3600, "d": 86_400, "w": 7 * 86_400]
+        let units: [Character: Int64] = ["s": 1, "h": 3600, "d": 86_400, "w": 7 * 86_400]
         guard let unit = text.last.flatMap({ units[$0] }), text.first != "+",
             let count = Int64(text.dropLast()), count >= 0,
             count <= Int64(lockDaysMax) * 86_400 / unit
         else {
             throw FileSystemError(
                 .invalid,
-                "'\(text)' is no time of a lock: such as 30d, also with h or w, up to"
+                "'\(text)' is no time of a lock: such as 30d, also with s, h or w, up to"
                     + " \(lockDaysMax)d, or none"
             )
         }
@@ -91,7 +91,8 @@ package struct SnapshotPolicy: Hashable, Sendable {
     /// What `lockSeconds(parsing:)` reads.
     package var lockText: String {
         guard lockSeconds > 0 else { return "none" }
-        return lockSeconds % 86_400 == 0 ? "\(lockSeconds / 86_400)d" : "\(lockSeconds / 3600)h"
+        if lockSeconds % 86_400 == 0 { return "\(lockSeconds / 86_400)d" }
+        return lockSeconds % 3600 == 0 ? "\(lockSeconds / 3600)h" : "\(lockSeconds)s"
     }
 
     /// Until when a snapshot made now is locked.

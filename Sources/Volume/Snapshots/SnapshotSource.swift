@@ -9,14 +9,24 @@ package struct SnapshotInfo: Hashable, Sendable {
     package let time: Timestamp
     /// Given by hand, 1 to `nameBytesMax` bytes; empty if the head was kept by the policy.
     package let name: String
-    /// Until when keepers refuse to let go of it; `nil` if they do not.
+    /// Until when nobody lets go of it; `nil` if it is not locked.
     package let lockedUntil: Timestamp?
+    /// How much of the lock providers and keepers have promised: 1 if enough of them have for
+    /// nobody to undo it, below it else; `nil` if it is not locked, or nobody is asked.
+    package var lockedShare: Double?
 
-    package init(version: UInt64, time: Timestamp, name: String, lockedUntil: Timestamp?) {
+    package init(
+        version: UInt64,
+        time: Timestamp,
+        name: String,
+        lockedUntil: Timestamp?,
+        lockedShare: Double? = nil
+    ) {
         self.version = version
         self.time = time
         self.name = name
         self.lockedUntil = lockedUntil
+        self.lockedShare = lockedShare
     }
 }
 
@@ -54,8 +64,9 @@ package protocol SnapshotKeeping: Sendable {
 
     /// Places everything that was written so far and keeps the head that names it.
     ///
-    /// `name`: as `SnapshotInfo.isName` allows, or empty.
-    func create(name: String) throws(FileSystemError) -> SnapshotInfo
+    /// `name`: as `SnapshotInfo.isName` allows, or empty. `lockSeconds`: how long nobody can delete
+    /// it; `nil` for as long as the policy says.
+    func create(name: String, lockSeconds: Int64?) throws(FileSystemError) -> SnapshotInfo
 
     /// Lets go of a head: what only it needs is deleted at the providers.
     ///
