@@ -14,6 +14,9 @@ extension Custodian {
     private static let deletePatience = Duration.seconds(30)
     /// Seconds between two looks.
     private static let copiesInterval = 5.0
+    /// How long, in seconds, a provider is left alone that retains a copy whose time is over here:
+    /// its clock is behind.
+    private static let behindSeconds = 60.0
     /// A holder that did not come back for so long, in seconds, will not: 30 days.
     private static let awayMax = 30.0 * 24 * 3600
 
@@ -136,13 +139,16 @@ extension Custodian {
         )
         let answer = try? network.ask(query, of: provider).wait(for: RetainShards.timeout)
         guard let times = answer?.times, times.count == strays.count else { return }
-        let later = zip(strays, times).filter { $1 > time.seconds }.map { stray, until in
+        let later = zip(strays, times).filter { $1 > 0 }.map { stray, until in
             StrayCopy(
                 copy: stray.copy,
                 stripe: stray.stripe,
                 index: stray.index,
                 state: stray.state,
-                due: Timestamp(seconds: until, nanoseconds: 0)
+                due: max(
+                    Timestamp(seconds: until, nanoseconds: 0),
+                    time.adding(seconds: Self.behindSeconds)
+                )
             )
         }
         book.attempt("copies") { (store) throws(SQLiteError) in try store.put(later) }

@@ -9,8 +9,8 @@ package struct SnapshotRecord: Codable, Hashable, Sendable {
     package var directory: String
     /// Until when it cannot be deleted: RFC 3339.
     package var lockedUntil: String?
-    /// How much of the lock providers and keepers have promised, 0...1; 1 if enough of them have for
-    /// nobody to undo it, and absent if nobody is asked.
+    /// How much of the lock providers and keepers have promised, 0...1; 1 if enough of them have
+    /// for nobody to undo it, and absent if nobody is asked.
     package var lockedShare: Double?
 
     package init(

@@ -136,12 +136,13 @@ package final class VolumeEngine: Sendable {
             )
         }
         snapshotKeeper = checkpoints.map { _ in SnapshotKeeper(logger: logger) }
-        retainer = retention.flatMap { [metadata] retention in
+        retainer = retention.flatMap { [metadata, custody] retention in
             Retainer(
                 configuration: configuration,
                 metadata: metadata,
                 network: network,
                 retention: retention,
+                custody: custody,
                 logger: logger
             )
         }

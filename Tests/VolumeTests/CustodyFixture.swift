@@ -25,24 +25,28 @@ final class CustodyFixture {
     private(set) var providers: [NodeID: ProviderServer] = [:]
     private(set) var ids: [NodeID] = []
     var configuration: VolumeConfiguration
+    /// Seconds by which providers' clocks are behind ours.
+    private let clockBehind: Double
 
     /// Runs `body` with `count` providers that the keeper knows.
     static func with(
         code: String = "4+2",
         providers count: Int = 8,
+        clockBehind: Double = 0,
         _ body: (CustodyFixture) throws -> Void
     ) throws {
         let directory = "/var/tmp/mefs-custody-\(Hex.encode(SecureRandom.bytes(8)))"
         try Directory.make(directory)
         defer { try? Directory.remove(tree: directory) }
-        let fixture = try CustodyFixture(directory, code: code)
+        let fixture = try CustodyFixture(directory, code: code, clockBehind: clockBehind)
         defer { fixture.stop() }
         for _ in 0..<count { try fixture.startProvider(fixture.ids.count) }
         try body(fixture)
     }
 
-    private init(_ directory: String, code: String) throws {
+    private init(_ directory: String, code: String, clockBehind: Double) throws {
         self.directory = directory
+        self.clockBehind = clockBehind
         // MEFS_TEST_LOG=debug shows what everybody has to say.
         let level = getenv("MEFS_TEST_LOG").flatMap { Logger.Level(rawValue: String(cString: $0)) }
         var logger = Logger(label: "test")
@@ -99,15 +103,14 @@ final class CustodyFixture {
     /// Starts the provider of that number and waits until the keeper knows it.
     @discardableResult
     func startProvider(_ number: Int) throws -> NodeID {
-        let provider = ProviderServer(
-            configuration: ProviderConfiguration(
-                directory: path(ofProvider: number),
-                capacityBytes: 1 << 30,
-                listen: NodeAddress("127.0.0.1:0"),
-                keepers: .known(file.keepers)
-            ),
-            logger: logger
+        var configuration = ProviderConfiguration(
+            directory: path(ofProvider: number),
+            capacityBytes: 1 << 30,
+            listen: NodeAddress("127.0.0.1:0"),
+            keepers: .known(file.keepers)
         )
+        configuration.now = { [clockBehind] in Clock.now().adding(seconds: -clockBehind) }
+        let provider = ProviderServer(configuration: configuration, logger: logger)
         _ = try provider.start()
         let id = try #require(provider.id)
         providers[id] = provider

@@ -195,6 +195,7 @@ package final class RetentionBook: Sendable {
         }
     }
 
+    /// Keeps the head that keepers are asked to keep for a snapshot.
     package func put(head: [UInt8], of version: UInt64) throws(CustodyError) {
         try change { (database) throws(SQLiteError) in
             try database.execute(

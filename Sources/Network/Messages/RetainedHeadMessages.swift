@@ -3,6 +3,7 @@ package import Wire
 
 /// Has a keeper keep a head until a time at least, whatever heads come after it.
 package struct RetainHead: Hashable, KeeperQuery {
+    /// Until when it is kept.
     package typealias Answer = RetainedUntil
     package static let operation = Operation.retainHead
     package static let isForEveryKeeper = true
@@ -44,6 +45,7 @@ package struct RetainedUntil: Hashable, Message {
 
 /// Asks which heads of a volume of the peer's a keeper retains.
 package struct ListRetained: Hashable, KeeperQuery {
+    /// Those that are.
     package typealias Answer = RetainedHeads
     package static let operation = Operation.listRetained
 
@@ -117,6 +119,7 @@ package struct RetainedHeads: Hashable, Message {
 
 /// Asks for a retained head of a volume of the peer's.
 package struct FetchRetained: Hashable, KeeperQuery {
+    /// The head and its key.
     package typealias Answer = RetainedHeadContent
     package static let operation = Operation.fetchRetained
 

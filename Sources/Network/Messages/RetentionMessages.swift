@@ -3,6 +3,7 @@ package import Wire
 
 /// Asks a provider to keep shards until a time at least, whoever asks for their deletion before.
 package struct RetainShards: Hashable, ProviderQuery {
+    /// Until when each is kept then.
     package typealias Answer = RetainedShards
     package static let operation = Operation.retainShards
     /// It ends with a disk sync.

@@ -10,6 +10,10 @@ import Transport
 /// Until when providers keep the volume's shards, as far as this host knows: what was asked for to
 /// keep snapshots, and what providers refused to delete.
 final class ShardRetention: Sendable {
+    /// How long a provider is left alone that retains a shard whose time is over here: its clock is
+    /// behind.
+    private static let behindSeconds: Int64 = 10
+
     let book: RetentionBook
     private let owner: NodeID
     private let network: any StorageNetwork
@@ -73,9 +77,9 @@ final class ShardRetention: Sendable {
         do {
             let answer = try ask(ids, at: provider, until: 0).wait(for: RetainShards.timeout)
             guard answer.times.count == ids.count else { return }
-            let now = Clock.now().seconds
-            let held = zip(ids, answer.times).filter { $1 > now }
-            try book.hold(held.map { (shard: $0, until: $1) }, at: provider)
+            let soon = Clock.now().seconds + Self.behindSeconds
+            let held = zip(ids, answer.times).filter { $1 > 0 }
+            try book.hold(held.map { (shard: $0, until: max($1, soon)) }, at: provider)
             logger.info(
                 "provider \(provider.short) retains \(held.count) shards that nothing needs here"
             )

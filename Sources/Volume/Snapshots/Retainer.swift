@@ -65,6 +65,7 @@ final class Retainer: Sendable {
     private let metadata: MetadataStore
     private let network: any StorageNetwork
     private let retention: ShardRetention
+    private let custody: VolumeCustody?
     private let logger: Logger
     private let state = Condition(State())
     private let thread = Mutex<Thread?>(nil)
@@ -75,6 +76,7 @@ final class Retainer: Sendable {
         metadata: MetadataStore,
         network: any StorageNetwork,
         retention: ShardRetention,
+        custody: VolumeCustody?,
         logger: Logger
     ) {
         guard let settings = configuration.checkpoints else { return nil }
@@ -83,6 +85,7 @@ final class Retainer: Sendable {
         self.metadata = metadata
         self.network = network
         self.retention = retention
+        self.custody = custody
         self.logger = logger
     }
 
@@ -164,6 +167,8 @@ final class Retainer: Sendable {
             progress.count(stripes, try retained(stripes, until: until))
         }
         note(progress, of: snapshot)
+        // Providers retain what is under order, and entries wait for others to be amended with.
+        if progress.retained < progress.needed { custody?.book.flush() }
         var away: Set<NodeID> = []
         let before = progress
         (progress.needed, progress.retained, progress.short) = (0, 0, 0)

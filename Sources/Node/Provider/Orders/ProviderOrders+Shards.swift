@@ -78,8 +78,8 @@ extension ProviderOrders {
         }
     }
 
-    /// Checks that no order holds the shards and none is retained, and keeps amendments from adding them until
-    /// `endDeletion`.
+    /// Checks that no order holds the shards and none is retained, and keeps amendments from adding
+    /// them until `endDeletion`.
     func beginDeletion(_ shards: [ShardID], owner: NodeID) throws(NetworkError) {
         try withState { state in
             for id in state.byOwner[owner, default: []] {
