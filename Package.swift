@@ -239,8 +239,8 @@ let package = Package(
         tests(
             "Mount",
             needs: [
-                "Primitives", "Sealing", "Disk", "SQLite", "Metadata", "Transport", "Network",
-                "Volume", "Control", "Home", "FUSE", log,
+                "Primitives", "Sealing", "Proofs", "Disk", "SQLite", "Metadata", "Transport",
+                "Network", "Volume", "Control", "Home", "FUSE", log,
             ]
         ),
         .testTarget(name: "TidyTests", swiftSettings: strict),

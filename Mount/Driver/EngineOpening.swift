@@ -138,9 +138,14 @@ struct EngineOpening {
         // Who only reads places nothing, and leaves providers to who writes.
         let isReader = options.follows
         configuration.isSuperseded = { writer?.isLost ?? isReader }
-        configuration.custody =
-            isReader
-            ? nil : options.custody(of: directory, owner: keys.identity, on: network.file)
+        // What a retained head names may be elsewhere by now: nothing is moved or told by it.
+        if !isReader, !directory.isRetained {
+            configuration.custody = options.custody(
+                of: directory,
+                owner: keys.identity,
+                on: network.file
+            )
+        }
         configuration.custody?.rates.mayMove = configuration.mayPublish
         // The root of a new volume belongs to who owns the directory it appears at.
         var owner = stat()

@@ -72,6 +72,13 @@ struct VolumeOpening {
             // Its keys may have been changed until now.
             let directory = try VolumeDirectory.open(directory.name, in: directory.home)
             self.directory = directory
+            guard options.isReadOnly || !directory.isRetained else {
+                throw HomeError(
+                    .usage,
+                    "volume '\(directory.name)' was recovered from a retained head: mount it with"
+                        + " -o ro, and copy what you need to a new volume"
+                )
+            }
             let keys = try directory.unlock(
                 phrase: try Self.phrase(options.phraseFile),
                 passphrase: passphrase

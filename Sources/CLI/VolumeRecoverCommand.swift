@@ -15,6 +15,9 @@ struct VolumeRecoverCommand: ParsableCommand {
             Fetches the volume's names from the network as of its newest head; files are fetched \
             when they are read. Mount it afterwards. The volume must not be in use elsewhere.
 
+            With --head it is brought back as of a locked snapshot, whatever heads have come after \
+            it; --list shows which there are. Such a volume is mounted with -o ro, and copied.
+
             With --drill nothing is recovered: the volume of this machine, mounted or not, is \
             brought back beside itself, random files are read and compared, and all is removed.
             """
@@ -51,6 +54,17 @@ struct VolumeRecoverCommand: ParsableCommand {
     )
     var volume: String?
 
+    @Flag(help: "Only show the heads of locked snapshots that keepers retain.")
+    var list = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Take this retained head, not the newest: its version, time or digest.",
+            valueName: "version|time"
+        )
+    )
+    var head: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -60,6 +74,9 @@ struct VolumeRecoverCommand: ParsableCommand {
                 throw ValidationError("say which volume: mefs recover --drill DIR|NAME")
             }
             guard volume == nil else { throw ValidationError("--drill takes no --volume") }
+            guard !list, head == nil else {
+                throw ValidationError("--drill takes neither --list nor --head")
+            }
             guard (1...RecoveryDrill.sampleMax).contains(sample ?? 1) else {
                 throw ValidationError("--sample takes 1 to \(RecoveryDrill.sampleMax)")
             }
@@ -95,14 +112,22 @@ struct VolumeRecoverCommand: ParsableCommand {
         let remote = try RemoteNetwork(file: file, identity: identity, logger: .silent)
         defer { remote.close() }
 
-        let registration = try registration(of: try remote.registrations(), in: file)
+        let registered = try registration(of: try remote.registrations(), in: file)
+        let retained = RetainedRecovery(volume: registered.id, network: remote)
+        if list { return try retained.report(json: json) }
+        let chosen = try head.map { try retained.fetch($0) }
+        // The one that is registered now may be an attacker's.
+        let registration = chosen?.registration ?? registered
         let key = try phrase.seed.unwrap(registration.wrappedKey, for: registration.id)
-        let survey = HeadRegister.newest(
-            of: registration.id,
-            owner: identity.publicKey.nodeID,
-            at: remote
-        )
-        let head = try head(survey, of: registration)
+        let survey =
+            chosen == nil
+            ? HeadRegister.newest(
+                of: registration.id,
+                owner: identity.publicKey.nodeID,
+                at: remote
+            ) : nil
+        let head = try chosen?.head ?? survey.map { try newest($0, of: registration) }
+        guard let head else { return }
         let recovery = VolumeRecovery(key: key, network: remote, logger: .silent)
         let plan = try recovery.plan(head)
         let name = self.name ?? plan.name
@@ -114,7 +139,8 @@ struct VolumeRecoverCommand: ParsableCommand {
             in: home,
             registration: registration,
             network: file,
-            seed: phrase.seed
+            seed: phrase.seed,
+            retained: chosen?.head.version
         ) { path throws(HomeError) in
             do throws(FileSystemError) {
                 behind = try recovery.restore(plan, to: path) { done, total in
@@ -138,7 +164,8 @@ struct VolumeRecoverCommand: ParsableCommand {
                 metadataBytes: plan.bytes,
                 seconds: (clock.now - start) / .seconds(1),
                 behind: behind,
-                keepers: survey.findings.map { "\($0.keeper.hex) \($0.finding)" }
+                keepers: survey?.findings.map { "\($0.keeper.hex) \($0.finding)" } ?? [],
+                isRetained: chosen != nil
             )
         )
     }
@@ -165,7 +192,7 @@ struct VolumeRecoverCommand: ParsableCommand {
         return first
     }
 
-    private func head(
+    private func newest(
         _ survey: HeadSurvey,
         of registration: VolumeRegistration
     ) throws -> VolumeHead {
@@ -193,7 +220,7 @@ struct VolumeRecoverCommand: ParsableCommand {
         Output.line(
             "volume '\(recovered.name)' is back as of head \(recovered.version), in"
                 + " \(Readable.decimal(recovered.seconds, digits: 1)) s; mount it:"
-                + " mount.mefs \(recovered.name) DIR"
+                + " mount.mefs \(recovered.isRetained ? "-o ro " : "")\(recovered.name) DIR"
         )
         guard !recovered.behind.isEmpty else { return }
         Output.line("of these files the newest bytes were only on the lost machine:")
@@ -216,4 +243,6 @@ private struct Recovered: Encodable {
     let behind: [String]
     /// What each keeper said.
     let keepers: [String]
+    /// Whether it is of a head that keepers retain, so that it can only be mounted read-only.
+    let isRetained: Bool
 }

@@ -10,6 +10,8 @@ extension VolumeDirectory {
     /// `fill` makes the metadata database at the path that it is given; all or nothing, and
     /// durable.
     ///
+    /// `retained`: the version, if it is made of a head that keepers retain and not of the newest.
+    ///
     /// - Throws: `already` if there is a volume of that name, `wrongSecret` if the registration is
     ///   another owner's, or what `fill` throws.
     package static func recover(
@@ -18,6 +20,7 @@ extension VolumeDirectory {
         registration: VolumeRegistration,
         network: NetworkFile,
         seed: RootSeed,
+        retained: UInt64? = nil,
         fill: (_ metadataPath: String) throws(HomeError) -> Void
     ) throws(HomeError) -> VolumeDirectory {
         try VolumeName.check(name)
@@ -46,6 +49,9 @@ extension VolumeDirectory {
                 try WholeFile.create(draft + "/seed", with: seedBytes, permissions: 0o600)
                 try write(file, network: .file(network), phraseOf: nil, to: draft)
                 try WholeFile.create(draft + "/registered", with: [])
+                if let retained {
+                    try WholeFile.create(draft + "/retained", with: Array("\(retained)\n".utf8))
+                }
             }
             try fill(draft + "/metadata/volume.db")
             try withDisk { () throws(DiskError) in try Directory.rename(draft, to: path) }

@@ -12,6 +12,7 @@ import Transport
 //                   passphrase; may be taken away
 //   phrase          the recovery phrase, mode 0600; only of volumes made without being asked
 //   registered      there once a keeper has the volume's registration
+//   retained        there if it was recovered from a head that keepers retain; its version
 //   keys.lock       held while seed or wrapped key are changed
 //   holder          who the last mounts were to the keepers of writer leases
 //   conflicts/      files that were in no head when another machine had written the volume
@@ -49,6 +50,9 @@ package struct VolumeDirectory: Sendable {
     package var snapshotsDirectory: String { path + "/snapshots" }
     package var controlSocketPath: String { path + "/control.sock" }
     package var logPath: String { path + "/mount.log" }
+    /// Whether it is as a retained head has it: newer heads, perhaps an attacker's, are with the
+    /// keepers, so that it is only read.
+    package var isRetained: Bool { WholeFile.exists(path + "/retained") }
     /// Where `RemoteNetwork` keeps its list of providers between mounts.
     package var providersPath: String { path + "/providers" }
     var seedPath: String { path + "/seed" }
