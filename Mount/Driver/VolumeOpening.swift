@@ -124,7 +124,8 @@ struct VolumeOpening {
             throw error
         }
         let heads = KeptHeads(of: engine)
-        guard options.follows, let heads else {
+        // Who looks at a retained head wants no newer one.
+        guard options.follows, !directory.isRetained, let heads else {
             follower = nil
             (snapshotSource, snapshotKeeping) = (heads, heads)
             return

@@ -374,7 +374,10 @@ package struct FollowedSnapshots: SnapshotSource, SnapshotKeeping {
     }
 
     /// Fails: heads are kept where the volume is written.
-    package func create(name: String) throws(FileSystemError) -> SnapshotInfo {
+    package func create(
+        name: String,
+        lockSeconds: Int64?
+    ) throws(FileSystemError) -> SnapshotInfo {
         throw Self.readOnly
     }
 
