@@ -142,6 +142,21 @@ import Transport
         }
     }
 
+    /// Only the provider's own key has it leave.
+    @Test func aProviderThatLeavesLetsGo() throws {
+        try withShards { provider, clock, owner, order, shards in
+            _ = try retain(shards, until: clock.now.seconds + 60, by: owner)
+            #expect(owner.refusal(SetLeaving(isLeaving: true))?.code == .unauthorized)
+            #expect(owner.refusal(try order.amendment(removing: [shards[0]]).0)?.code == .retained)
+            let operatorClient = try provider.ownClient()
+            defer { operatorClient.close() }
+            _ = try operatorClient.ask(SetLeaving(isLeaving: true))
+            try order.amend(removing: [shards[0]])
+            try owner.delete([shards[0]])
+            #expect(try owner.status().shardCount == 2)
+        }
+    }
+
     @Test func ordersOfVersion1AreTakenOver() throws {
         try withShards { provider, clock, owner, order, shards in
             try provider.restart {

@@ -111,10 +111,12 @@ package final class ProviderServer: Sendable {
             logger: logger
         )
         do {
+            let leaving = LeavingMark(directory: directory.path)
             let orders = try ProviderOrders(
                 path: directory.path + "/orders.db",
                 provider: directory.identity,
                 store: store,
+                leaving: leaving,
                 now: configuration.now,
                 logger: logger
             )
@@ -129,7 +131,7 @@ package final class ProviderServer: Sendable {
                     bytesPerSecond: configuration.scrubBytesPerSecond,
                     logger: logger
                 ),
-                leaving: LeavingMark(directory: directory.path)
+                leaving: leaving
             )
         } catch {
             store.close()

@@ -41,11 +41,13 @@ extension ProviderOrders {
     /// Refuses to let go of shards that are retained still.
     ///
     /// One that is known to be damaged or gone may be let go of: there is nothing to protect, and
-    /// its owner has to put it elsewhere.
+    /// its owner has to put it elsewhere. So may all of a provider that leaves, which only its own
+    /// key has it do: what they hold is brought to others, and locked there, before it is gone.
     func checkLetGo(
         _ shards: some Sequence<ShardID>,
         in state: State
     ) throws {
+        guard !leaving.isLeaving else { return }
         let time = now().seconds
         for shard in shards {
             let until = try state.database.retention(of: shard)

@@ -36,6 +36,7 @@ final class ProviderOrders: Sendable {
 
     let provider: SigningKey
     let store: ShardStore
+    let leaving: LeavingMark
     /// The wall clock, by which shards are retained.
     let now: @Sendable () -> Timestamp
     let logger: Logger
@@ -47,11 +48,13 @@ final class ProviderOrders: Sendable {
         path: String,
         provider: SigningKey,
         store: ShardStore,
+        leaving: LeavingMark,
         now: @escaping @Sendable () -> Timestamp,
         logger: Logger
     ) throws(NodeError) {
         self.provider = provider
         self.store = store
+        self.leaving = leaving
         self.now = now
         self.logger = logger
         do throws(SQLiteError) {
