@@ -18,6 +18,8 @@ struct FollowProgramTests {
             let (writer, reader) = (machines.writer, machines.reader)
             try reader.mount("ro")
             #expect(try reader.follows().headVersion == nil)
+            // After the first head the kernel is told of what is changed alone.
+            try machines.write("write('first', b'')")
             // A program that has the tree open, cached and mapped, and goes on.
             let program = """
                 big = random.Random(1).randbytes(5_000_000)
