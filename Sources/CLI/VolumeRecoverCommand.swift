@@ -128,7 +128,12 @@ struct VolumeRecoverCommand: ParsableCommand {
             ) : nil
         let head = try chosen?.head ?? survey.map { try newest($0, of: registration) }
         guard let head else { return }
-        let recovery = VolumeRecovery(key: key, network: remote, logger: .silent)
+        let recovery = VolumeRecovery(
+            key: key,
+            network: remote,
+            retainer: chosen == nil ? nil : identity.publicKey.nodeID,
+            logger: .silent
+        )
         let plan = try recovery.plan(head)
         let name = self.name ?? plan.name
         var bar = ProgressBar(isTerminal: Output.isTerminal && !json)

@@ -439,6 +439,46 @@ struct CloneTests {
     }
 
     /// What was committed after a head that a crash kept from being registered is in the next.
+    @Test func whatACrashLeftInNoHeadGetsOneUnasked() throws {
+        try VolumeFixture.with { fixture in
+            let owner = try RootSeed.random().identityKey()
+            var configuration = fixture.configuration
+            var checkpoints = VolumeConfiguration.Checkpoints(owner: owner)
+            checkpoints.interval = .milliseconds(100)
+            configuration.checkpoints = checkpoints
+            func newest() -> UInt64 {
+                HeadRegister.newest(
+                    of: configuration.id,
+                    owner: owner.publicKey.nodeID,
+                    at: fixture.network
+                ).newest?.version ?? 0
+            }
+            let home = VolumeFixture(
+                directory: fixture.directory,
+                network: fixture.network,
+                configuration: configuration
+            )
+            var killed: VolumeFixture?
+            var before: UInt64 = 0
+            try home.open { engine in
+                _ = try engine.makeFile("a")
+                try engine.place()
+                before = newest()
+                for id in fixture.network.keeperIDs {
+                    fixture.network.changeKeeper(id) { $0.isUp = false }
+                }
+                _ = try engine.makeFile("b")
+                try engine.syncDirectory(.root, wait: .allowed)
+                killed = try home.image()
+            }
+            for id in fixture.network.keeperIDs {
+                fixture.network.changeKeeper(id) { $0.isUp = true }
+            }
+            #expect(before > 0 && newest() == before)
+            try #require(killed).open { _ in try waitUntil { newest() > before } }
+        }
+    }
+
     @Test func whatCameAfterAHeadThatWaitsIsInTheNext() throws {
         try VolumeFixture.with { fixture in
             let owner = try RootSeed.random().identityKey()
@@ -458,7 +498,7 @@ struct CloneTests {
                 }
                 _ = try engine.makeFile("b")
                 // A head is made, and no keeper takes it.
-                try engine.place()
+                #expect(throws: FileSystemError.self) { try engine.place() }
                 _ = try engine.makeFile("c")
                 try engine.syncDirectory(.root, wait: .allowed)
                 killed = try home.image()

@@ -79,6 +79,7 @@ struct RetentionTests {
     @Test(arguments: [false, true])
     func aMovedShardIsLockedWhereItIsThen(isClosed: Bool) throws {
         try CustodyFixture.with(providers: 7) { fixture in
+            var files: [InodeNumber: [UInt8]] = [:]
             var needed: [ShardID] = []
             var until: Int64 = 0
             func leave() throws {
@@ -90,7 +91,7 @@ struct RetentionTests {
                 }
             }
             try open(fixture) { engine, heads in
-                _ = try engine.placeFiles(2, bytes: 600_000, seed: 3)
+                files = try engine.placeFiles(2, bytes: 600_000, seed: 3)
                 let snapshot = try lock(heads, seconds: 3600, in: fixture)
                 until = try #require(snapshot.lockedUntil).seconds
                 let all = try shards(fixture)
@@ -108,6 +109,43 @@ struct RetentionTests {
             }
             // The keeper looks after the volume then.
             if isClosed { try leave() }
+            if !isClosed { try recover(files, fixture) }
+        }
+    }
+
+    /// Brings the retained head back where the shards that moved are needed, since two of those
+    /// that did not are out of reach.
+    private func recover(
+        _ files: [InodeNumber: [UInt8]],
+        _ fixture: CustodyFixture
+    ) throws {
+        let network = try fixture.network()
+        defer { network.close() }
+        let found = try #require(
+            try RetainedRegister.list(of: fixture.configuration.id, at: network).first
+        )
+        let head = try RetainedRegister.fetch(
+            found,
+            of: fixture.configuration.id,
+            at: network
+        ).head
+        let holders = fixture.ids.filter { (try? fixture.shardCount(of: $0)) ?? 0 > 0 }
+        for id in holders.suffix(2) { fixture.stopProvider(id) }
+        let path = fixture.directory + "/retained.db"
+        let recovery = VolumeRecovery(
+            key: fixture.configuration.key,
+            network: network,
+            retainer: fixture.identity.publicKey.nodeID,
+            logger: fixture.logger
+        )
+        let plan = try recovery.plan(head)
+        #expect(try recovery.restore(plan, to: path) { _, _ in } == [])
+        try fixture.open(over: network) {
+            $0.metadataPath = path
+            $0.cacheDirectory = fixture.directory + "/retained"
+            $0.custody = nil
+        } _: { engine in
+            try engine.expect(files)
         }
     }
 

@@ -38,6 +38,7 @@ struct CheckpointReader: Sendable {
     /// Makes the database at `path`.
     ///
     /// `head`: as keepers have it; empty of a kept head.
+    /// `holders`: who finds shards that may be elsewhere than the checkpoint says.
     /// `report` is called with the bytes read so far and in all.
     ///
     /// - Returns: Paths of files whose newest bytes were not placed when the head was made.
@@ -47,6 +48,7 @@ struct CheckpointReader: Sendable {
         head: [UInt8],
         to path: String,
         where whereabouts: Whereabouts,
+        holders: RetainedHolders? = nil,
         report: (_ done: UInt64, _ total: UInt64) -> Void
     ) throws(FileSystemError) -> [String] {
         var known = Dictionary(
@@ -54,6 +56,9 @@ struct CheckpointReader: Sendable {
             uniquingKeysWith: { first, _ in first }
         )
         for stripe in index.stripes { known[stripe.manifest.id] = stripe.record }
+        if let holders {
+            for stripe in try holders.settled(Array(known.values)) { known[stripe.id] = stripe }
+        }
         let total = index.pieces.reduce(UInt64(0)) { sum, piece in
             piece.parts.reduce(sum) { $0 + UInt64($1.plainBytes) }
         }
@@ -78,6 +83,9 @@ struct CheckpointReader: Sendable {
                 )
             }
             try database.endPiece(first: piece.first, last: piece.last)
+        }
+        if let holders {
+            try database.moveShards { shards throws(FileSystemError) in try holders.moved(shards) }
         }
         let last = index.pieces.last?.last ?? 0
         for (number, location) in place.index.enumerated() {

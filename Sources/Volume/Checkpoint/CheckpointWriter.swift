@@ -43,6 +43,8 @@ final class CheckpointWriter: Sendable {
         /// Whether a head is made that has all of before this opening: one that a crash kept from
         /// being registered may lack what was committed after it.
         var coversPast = false
+        /// Whether there is something of before a crash that the newest head may lack.
+        var hasUncoveredPast = false
     }
 
     private let configuration: VolumeConfiguration
@@ -84,7 +86,10 @@ final class CheckpointWriter: Sendable {
         try metadata.beginCheckpoints()
         let saved = try metadata.checkpointState()
         let time = try saved.decodedHead()?.time
+        let through = saved.parts.first { $0.piece == CheckpointPart.index }?.last ?? 0
+        let hasUncoveredPast = !metadata.wasCleanlyClosed && saved.lastRow > through
         state.update { state in
+            state.hasUncoveredPast = hasUncoveredPast
             state.status.registered = saved.registered
             state.status.time = saved.registered > 0 ? time : nil
             state.status.behindBlocks = saved.behind
@@ -170,11 +175,14 @@ final class CheckpointWriter: Sendable {
     private var isAsked: Bool { state.withLock { $0.asked != $0.answered } }
 
     private var isDue: Bool {
-        let status = status
+        let (status, lacksPast) = state.withLock { state in
+            let hasPast = state.hasUncoveredPast || state.status.through > 0
+            return (state.status, hasPast && !state.coversPast)
+        }
         return !status.isFenced
             && (metadata.lastSubstantialRow > status.through || status.isPending
                 || status.registered == 0 || hasCaughtUp(behind: status.behindBlocks)
-                || (status.through > 0 && !state.withLock { $0.coversPast }))
+                || lacksPast)
     }
 
     /// Whether blocks that the newest head calls behind are not any more: those that became holes

@@ -9,9 +9,22 @@ import Wire
 package struct VolumeRecovery: Sendable {
     private let key: VolumeKey
     private let reader: CheckpointReader
+    private let holders: RetainedHolders?
 
-    package init(key: VolumeKey, network: any StorageNetwork, logger: Logger) {
+    /// - Parameters:
+    ///   - key: The volume's.
+    ///   - network: Where it is.
+    ///   - retainer: The owner, if the head is one that keepers retain: its shards are looked for
+    ///     at all providers, since nobody tells where those of an old head are by now.
+    ///   - logger: Hears of providers that fail.
+    package init(
+        key: VolumeKey,
+        network: any StorageNetwork,
+        retainer: NodeID? = nil,
+        logger: Logger
+    ) {
         self.key = key
+        holders = retainer.map { RetainedHolders(owner: $0, network: network) }
         reader = CheckpointReader(
             StripeReader(
                 network: network,
@@ -47,7 +60,8 @@ package struct VolumeRecovery: Sendable {
     ///   providers answer.
     package func plan(_ head: VolumeHead) throws(FileSystemError) -> Plan {
         let place = try HeadBody.open(head.body, key: key.checkpointKey)
-        let index = try reader.index(at: place) { _ in nil }
+        let stripes = try holders?.settled(place.stripes.map(\.record)) ?? []
+        let index = try reader.index(at: place) { id in stripes.first { $0.id == id } }
         guard index.version == head.version else {
             throw FileSystemError(
                 .corrupt,
@@ -84,6 +98,7 @@ package struct VolumeRecovery: Sendable {
             head: plan.head,
             to: path,
             where: { _ in nil },
+            holders: holders,
             report: report
         )
     }
