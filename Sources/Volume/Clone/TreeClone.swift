@@ -8,6 +8,9 @@ import Metadata
 package final class TreeClone {
     /// Entries that are asked for at once.
     private static let pageMax = 1024
+    /// Files with several names that are remembered, 32 MiB of them; what further ones share is
+    /// their bytes alone.
+    private static let linkedMax = 1 << 20
     /// Failures that are told one by one; the others are counted.
     private static let failuresMax = 100
 
@@ -206,7 +209,9 @@ package final class TreeClone {
             outcome.bytes += made.size
         default: outcome.others += 1
         }
-        if made.kind != .directory, before.linkCount > 1 { linked[ino] = made.ino }
+        if made.kind != .directory, before.linkCount > 1, linked.count < Self.linkedMax {
+            linked[ino] = made.ino
+        }
         onMade(Made(name: name, parent: parent, attributes: made))
     }
 
