@@ -26,7 +26,7 @@ final class Reclaimer: Sendable {
     /// How often it is looked whether this machine is the writer by now.
     private static let uninvitedTick: Duration = .seconds(10)
     /// Stripes given up in one turn that only older heads needed.
-    static let releasedBatch = 256
+    private static let releasedBatch = 256
     /// Shards deleted in one turn.
     private static let shardBatch = 1024
     /// A stripe with less than this share alive is written anew: moving one live byte then frees

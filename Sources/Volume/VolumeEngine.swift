@@ -150,9 +150,6 @@ package final class VolumeEngine: Sendable {
         try checkpoints?.prepare()
         let doubts = try custody == nil ? [] : metadata.takeDoubts(limit: Self.doubtsMax)
         for ino in try metadata.orphans() { reclaimer.reap(ino) }
-        // What the newest head and the kept ones do without may be deleted at providers already: in
-        // a recovered volume nobody is to look for it.
-        while try metadata.collectReleased(limit: Reclaimer.releasedBatch) > 0 {}
         try fetcher.start()
         try uploader.start()
         try reclaimer.start()
