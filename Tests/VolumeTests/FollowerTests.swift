@@ -76,10 +76,12 @@ private struct FollowFixture {
         return try #require(survey.newest)
     }
 
-    /// Waits for a head that is made without being asked for, unless none is for a while.
+    /// Waits for a head that is made without being asked for, unless none is for a while; the first
+    /// one always is.
     func awaitHead() throws {
         let version = follower.status.version ?? 0
-        let end = Clock.monotonic() + .milliseconds(500)
+        let isFirst = (try? newest()) == nil
+        let end = Clock.monotonic() + (isFirst ? .seconds(60) : .milliseconds(500))
         while Clock.monotonic() < end {
             if let head = try? newest(), head.version > version { return }
             Clock.sleep(for: .milliseconds(10))
