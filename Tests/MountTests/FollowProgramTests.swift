@@ -208,7 +208,7 @@ struct FollowProgramTests {
     }
 
     private static func eventually(_ condition: () -> Bool) -> Bool {
-        let end = Clock.monotonic() + .seconds(20)
+        let end = Clock.monotonic() + .seconds(120)
         while Clock.monotonic() < end {
             if condition() { return true }
             Clock.sleep(for: .milliseconds(100))

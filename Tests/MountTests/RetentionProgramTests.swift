@@ -32,7 +32,7 @@ struct RetentionProgramTests {
             ["snapshot", "create", volume.mountPoint, "--name", "safe", "--lock", "1h"]
         )
         #expect(made.code == 0, "\(made.output)")
-        for _ in 0..<600 {
+        for _ in 0..<1800 {
             let snapshot = try client.snapshots().first { $0.name == "safe" }
             if let snapshot, snapshot.lockedShare == 1 { return snapshot }
             Clock.sleep(for: .milliseconds(100))

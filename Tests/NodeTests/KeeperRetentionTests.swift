@@ -121,7 +121,7 @@ import Transport
             let keepers = owner.keeperIDs
             for (keeper, lasting) in zip(keepers.prefix(2), [Int64(0), 30]) {
                 _ = try owner.ask(RetainHead(head: head, until: until + lasting), ofKeeper: keeper)
-                    .wait(for: .seconds(5))
+                    .wait(for: .seconds(60))
             }
             let found = try RetainedRegister.list(of: head.volume, at: owner)
             #expect(found.map(\.digest) == [head.digest])

@@ -69,7 +69,7 @@ import Transport
             #expect(shredding.replaces(volume))
             let keeper = try #require(network.file.keepers.first).publicKey.nodeID
             for _ in 0..<2 {
-                _ = try network.owner.ask(shredding, ofKeeper: keeper).wait(for: .seconds(5))
+                _ = try network.owner.ask(shredding, ofKeeper: keeper).wait(for: .seconds(60))
             }
             #expect(try network.owner.registrations() == [shredding])
             #expect(try places(of: secret, in: network).isEmpty)

@@ -70,7 +70,7 @@ struct RetentionTests {
         var counts = shards.map { _ in 0 }
         for provider in fixture.providers.keys where provider != left {
             let query = RetainShards(owner: owner, until: 0, shards: shards)
-            let times = try network.ask(query, of: provider).wait(for: .seconds(10)).times
+            let times = try network.ask(query, of: provider).wait(for: .seconds(60)).times
             for (index, found) in times.enumerated() where found == time { counts[index] += 1 }
         }
         return counts
@@ -154,7 +154,7 @@ struct RetentionTests {
         try CustodyFixture.with(providers: 6, clockBehind: 6) { fixture in
             try open(fixture) { engine, heads in
                 _ = try engine.placeFiles(2, bytes: 600_000, seed: 4)
-                let snapshot = try lock(heads, seconds: 6, in: fixture)
+                let snapshot = try lock(heads, seconds: 20, in: fixture)
                 let version = snapshot.version
                 let until = try #require(snapshot.lockedUntil)
                 #expect(throws: FileSystemError.self) { try heads.delete(version) }
