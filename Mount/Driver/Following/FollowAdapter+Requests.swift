@@ -10,8 +10,6 @@ extension FollowAdapter {
     /// Where the bytes of a file are that a head tells of.
     private static let stateName = Array(MountLocator.stateAttribute.utf8)
     private static let placed = Array("placed".utf8)
-    /// The cookie of ".."; those of entries are larger.
-    private static let dotDotCookie: UInt64 = 2
 
     // MARK: Names and attributes
 
@@ -123,20 +121,14 @@ extension FollowAdapter {
             return live.readDirectory(request, ino, after: cookie, listing: listing)
         }
         var listing = listing
-        // Entries with attributes each give the kernel a reference to their inode.
-        var referenced: [InodeNumber] = []
+        let referenced: [InodeNumber]
         do throws(FileSystemError) {
             let tree = try trees.tree(of: ino)
-            if try addDots(to: &listing, of: ino, in: tree, after: cookie) {
-                let entries = try tree.readDirectory(
-                    ino,
-                    after: max(cookie, Self.dotDotCookie),
-                    limit: listing.entryCountMax
-                )
-                for entry in entries {
-                    guard listing.add(entry) else { break }
-                    if listing.carriesAttributes { referenced.append(entry.attributes.ino) }
-                }
+            referenced = try listing.fill(with: ino, after: cookie) {
+                () throws(FileSystemError) in
+                try tree.parent(of: ino)
+            } entries: { cookie, limit throws(FileSystemError) in
+                try tree.readDirectory(ino, after: cookie, limit: limit)
             }
         } catch {
             return fail(request, error)
@@ -145,23 +137,6 @@ extension FollowAdapter {
         if !request.reply(listing: listing) {
             for ino in referenced { inodes.forget(ino, count: 1) }
         }
-    }
-
-    /// - Returns: whether there is room for more.
-    private func addDots(
-        to listing: inout DirectoryListing,
-        of ino: InodeNumber,
-        in tree: SnapshotTree,
-        after cookie: UInt64
-    ) throws(FileSystemError) -> Bool {
-        if cookie < 1 {
-            guard listing.add(dots: 1, of: ino, cookie: 1) else { return false }
-        }
-        if cookie < Self.dotDotCookie {
-            let parent = try tree.parent(of: ino)
-            return listing.add(dots: 2, of: parent, cookie: Self.dotDotCookie)
-        }
-        return true
     }
 
     // MARK: Reading

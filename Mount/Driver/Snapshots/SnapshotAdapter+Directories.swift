@@ -3,9 +3,6 @@ package import Primitives
 import Volume
 
 extension SnapshotAdapter {
-    /// The cookie of ".."; those of entries are larger.
-    private static let dotDotCookie: UInt64 = 2
-
     /// What a listing is made of.
     private enum Listed: Sendable {
         /// "." or "..".
@@ -61,12 +58,12 @@ extension SnapshotAdapter {
         let place = try place(ino, wait)
         try check(caller, may: 4, at: place)
         var listed: [Listed] = []
-        if cookie < Self.dotDotCookie {
+        if cookie < DirectoryListing.dotDotCookie {
             listed += Self.dots(of: ino, parent: try parent(of: place), after: cookie)
         }
         let entries = try place.tree.readDirectory(
             place.ino,
-            after: max(cookie, Self.dotDotCookie),
+            after: max(cookie, DirectoryListing.dotDotCookie),
             limit: limit
         )
         for entry in entries {
@@ -102,8 +99,8 @@ extension SnapshotAdapter {
 
     private func listHidden(after cookie: UInt64) -> [Listed] {
         var listed = Self.dots(of: SnapshotInode.hidden.number, parent: .root, after: cookie)
-        if cookie <= Self.dotDotCookie, let name = try? EntryName(Self.listName) {
-            let place = Self.dotDotCookie + 1
+        if cookie <= DirectoryListing.dotDotCookie, let name = try? EntryName(Self.listName) {
+            let place = DirectoryListing.dotDotCookie + 1
             listed.append(.directory(name, SnapshotInode.list.number, cookie: place))
         }
         return listed
@@ -122,7 +119,7 @@ extension SnapshotAdapter {
         )
         for (name, snapshot) in try trees.snapshots(wait: wait).directories {
             let (place, overflow) = snapshot.version.addingReportingOverflow(
-                Self.dotDotCookie + 1
+                DirectoryListing.dotDotCookie + 1
             )
             guard !overflow, place > cookie, listed.count < limit,
                 let name = try? EntryName(Array(name.utf8))
